@@ -1,0 +1,63 @@
+"""The values of llmclf: frozen, plain, and cheap to import.
+
+    conversation   Conversation, Turn, Event, Attachment
+    task           Task, Label, Rule, FailureMode, Guideline
+    costs          Costs
+    dataset        Item, Example, Stratum, Design, Dataset
+    estimate       Estimate
+    prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo
+
+Only the standard library is imported here, so that `import llmclf` stays under 0.2 s.
+"""
+
+from llmclf.types.conversation import (
+    SPEAKERS,
+    Attachment,
+    Conversation,
+    Event,
+    EventKind,
+    Speaker,
+    Turn,
+)
+from llmclf.types.costs import Costs, OnError
+from llmclf.types.dataset import Dataset, Design, DesignKind, Example, Item, Source, Stratum, dataset_of
+from llmclf.types.estimate import Estimate
+from llmclf.types.hashing import canonical_json, content_hash
+from llmclf.types.prediction import ErrorInfo, Evidence, Prediction, Predictions, ScoreMethod, Usage
+from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
+
+__all__ = [
+    "SPEAKERS",
+    "Attachment",
+    "Conversation",
+    "Costs",
+    "Dataset",
+    "Design",
+    "DesignKind",
+    "ErrorInfo",
+    "Estimate",
+    "Event",
+    "EventKind",
+    "Evidence",
+    "Example",
+    "FailureMode",
+    "Guideline",
+    "Item",
+    "Label",
+    "OnError",
+    "Prediction",
+    "Predictions",
+    "Role",
+    "Rule",
+    "ScoreMethod",
+    "Source",
+    "Speaker",
+    "Stratum",
+    "Task",
+    "Turn",
+    "Unit",
+    "Usage",
+    "canonical_json",
+    "content_hash",
+    "dataset_of",
+]

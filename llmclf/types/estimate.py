@@ -1,0 +1,60 @@
+"""A figure with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure that says how sure it is. Every number llmclf shows about a classifier is one.
+
+    >>> print(Estimate(0.86, 0.71, 0.95, method="wilson", n_positives=29))
+    0.86 (0.71-0.95)
+    >>> print(Estimate.unknown("needs 4 more positives", n_positives=1))
+    not estimable (needs 4 more positives)
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    """How the interval was made, for instance `stratified-beta`."""
+    n_positives: int | None = None
+    """Positive examples behind the figure."""
+    largest_weight_share: float | None = None
+    """Share of the estimated positives that a single example stands for; above .2 be suspicious."""
+    why_not: str = ""
+    """Why there is no value, or what it leaves out."""
+
+    @classmethod
+    def unknown(cls, why_not: str, *, n_positives: int | None = None, method: str = "") -> Estimate:
+        """An estimate that says why it can't be given."""
+        return cls(None, method=method, n_positives=n_positives, why_not=why_not)
+
+    @property
+    def is_known(self) -> bool:
+        """True where there is a value."""
+        return self.value is not None
+
+    @property
+    def is_upper_bound_only(self) -> bool:
+        """True where no value is given and the interval alone says something."""
+        return self.value is None and self.high is not None
+
+    def format(self, spec: str = ".2f", unit: str = "") -> str:
+        """`value (low-high)` by a format spec, with `unit` before each number."""
+        if self.value is None:
+            return f"not estimable ({self.why_not})" if self.why_not else "not estimable"
+        text = f"{unit}{self.value:{spec}}"
+        if self.low is not None and self.high is not None:
+            text += f" ({unit}{self.low:{spec}}-{unit}{self.high:{spec}})"
+        return text
+
+    def __str__(self) -> str:
+        return self.format()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as JSON types; unset fields are null."""
+        return {name: getattr(self, name) for name in self.__slots__}

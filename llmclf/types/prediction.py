@@ -1,0 +1,165 @@
+"""What a classifier says of an item: a label with its reasons, or a typed error. Never a silent no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, overload
+
+from llmclf.errors import ErrorKind, ModelError
+from llmclf.types.dataset import Item
+from llmclf.types.hashing import plain
+
+ScoreMethod = Literal["keyword", "probe", "logprob", "verbalized", "samples", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """Why an item has no label."""
+
+    kind: ErrorKind
+    message: str
+    retryable: bool = False
+
+    @classmethod
+    def of(cls, error: ModelError) -> ErrorInfo:
+        """The lasting part of a `ModelError`."""
+        return cls(error.kind, error.message, error.retryable)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A quote that carries the label, and the turn (from 0) it is said to stand in."""
+
+    quote: str
+    turn: int | None
+    grounded: bool = True
+    """False where the quote is not, word for word, in the text that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Raw token counts as the vendor reported them; None where it did not, or not credibly."""
+
+    input_tokens: int | None = None
+    """All prompt tokens, cached ones included."""
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    """All answer tokens, reasoning included."""
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one classifier says of one item.
+
+    Either `label` is set, or `error` is: a failed item is data and is never a negative.
+    """
+
+    conversation_id: str
+    classifier_id: str
+    task: str
+    turn: int | None = None
+    label: str | None = None
+    flagged: bool | None = None
+    """True where the score reaches the threshold (or, without a score, the label is the target)."""
+    score: float | None = None
+    """The target's raw score, 0 to 1; higher is more likely the target."""
+    score_method: ScoreMethod = "none"
+    threshold: float | None = None
+    probabilities: Mapping[str, float] | None = None
+    """Label to probability after score scaling, at `probabilities_at` prevalence."""
+    probabilities_at: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    rationale: str = ""
+    """The reason in the answer itself."""
+    thinking: str = ""
+    """The reasoning text or summary that the vendor exposes."""
+    truncated: bool = False
+    """True where the model did not see the whole conversation."""
+    error: ErrorInfo | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_nano_usd: int | None = 0
+    """Billions of a dollar; None is unknown, which is not zero."""
+    latency_seconds: float | None = None
+    route: str = ""
+    call_id: str = ""
+    """The call in the store that this came from."""
+    cached: bool = False
+    """True where an earlier answer was used: nothing was paid now."""
+    simulated: bool = False
+
+    @property
+    def item(self) -> Item:
+        """The conversation, or the turn, this is about."""
+        return Item(self.conversation_id, self.turn)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Dollars this prediction cost when it was bought; None where the price is unknown."""
+        return None if self.cost_nano_usd is None else self.cost_nano_usd / 1e9
+
+    @property
+    def ungrounded(self) -> bool:
+        """True where any quoted evidence is not in the conversation; such an item goes to review."""
+        return any(not quote.grounded for quote in self.evidence)
+
+    @property
+    def failed(self) -> bool:
+        """True where there is no label."""
+        return self.error is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as JSON types; fields that hold their default are left out."""
+        row: dict[str, Any] = plain(self)
+        row["label"] = self.label
+        row["cost_usd"] = self.cost_usd
+        row.pop("cost_nano_usd", None)
+        return row
+
+
+_FIELDS = tuple(field.name for field in fields(Prediction))
+
+
+class Predictions(Sequence[Prediction]):
+    """Many predictions, kept as columns; objects are made when looked at."""
+
+    def __init__(self, predictions: Iterable[Prediction] = ()) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in _FIELDS}
+        for prediction in predictions:
+            for name in _FIELDS:
+                self._columns[name].append(getattr(prediction, name))
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Sequence[Any]]) -> Predictions:
+        """Predictions from columns by field name; a missing column holds its default."""
+        made = cls()
+        length = len(columns["conversation_id"])
+        defaults = {f.name: f.default for f in fields(Prediction)} | {"usage": Usage()}
+        for name in _FIELDS:
+            made._columns[name] = list(columns[name]) if name in columns else [defaults[name]] * length
+        return made
+
+    def column(self, name: str) -> list[Any]:
+        """One field of all predictions, in order."""
+        return self._columns[name]
+
+    def __len__(self) -> int:
+        return len(self._columns["conversation_id"])
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+        if isinstance(index, slice):
+            return Predictions.from_columns({name: values[index] for name, values in self._columns.items()})
+        return Prediction(**{name: values[index] for name, values in self._columns.items()})
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        failed = sum(error is not None for error in self.column("error"))
+        flagged = sum(bool(flag) for flag in self.column("flagged"))
+        return f"<{len(self)} predictions: {flagged} flagged, {failed} failed>"
