@@ -1,0 +1,192 @@
+"""Where a name is looked up, and how a file is read with every mistake in one message."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from llmclf.config import schemas
+from llmclf.errors import ConfigError, nearest, shorten
+
+T = TypeVar("T")
+
+KINDS: dict[str, tuple[str, str, Any]] = {
+    "task": ("configs/tasks", ".toml", schemas.TaskFile),
+    "classifier": ("configs/classifiers", ".toml", schemas.ClassifierFile),
+    "dataset": ("configs/datasets", ".toml", schemas.DatasetFile),
+    "sweep": ("configs/sweeps", ".toml", schemas.SweepFile),
+    "models": ("configs", ".toml", schemas.ModelsFile),
+    "prices": ("configs", ".toml", schemas.PricesFile),
+    "workspace": ("", ".toml", schemas.WorkspaceFile),
+    "prompt": ("prompts", ".txt", None),
+}
+"""Kind of file: (folder, ending, model)."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file and the name it is known by."""
+
+    name: str
+    path: Path
+    origin: str
+    """`path`, `workspace`, `LLMCLF_HOME` or `packaged`."""
+
+
+@cache
+def packaged_root() -> Path:
+    """The folder that holds the packaged configs/ and prompts/.
+
+    An installed wheel has them in `_data` beside the code; a checkout has them in the folder above,
+    which counts only if it holds llmclf's own pyproject.toml.
+    """
+    package = Path(__file__).resolve().parents[1]
+    data = package / "_data"
+    if data.is_dir():
+        return data
+    project = package.parent / "pyproject.toml"
+    if project.is_file() and 'name = "llmclf"' in project.read_text(encoding="utf-8"):
+        return package.parent
+    raise ConfigError(
+        "the packaged configs are missing", where=str(data), fix="install llmclf again: pip install --force-reinstall"
+    )
+
+
+def find(kind: str, name: str, workspace: Path | None = None) -> Found:
+    """The file of `kind` called `name`: a path, or a name looked up in the lookup order.
+
+    Raises ConfigError that lists where it looked and the nearest known name.
+    """
+    folder, ending, _ = KINDS[kind]
+    if name.endswith(ending):
+        path = Path(name)
+        candidates = [path] if path.is_absolute() or workspace is None else [workspace / path, path]
+        for candidate in candidates:
+            if candidate.is_file():
+                return Found(candidate.stem, candidate, "path")
+        raise ConfigError(f"there is no such {kind} file", where=name)
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"not a name of a {kind}", got=name, fix="use letters, digits, '_', '-', '.' and '/'")
+    looked = []
+    for origin, root in roots(workspace):
+        path = root / folder / f"{name}{ending}"
+        if path.is_file():
+            return Found(name, path, origin)
+        looked.append(str(path))
+    raise ConfigError(
+        f"there is no {kind} {name!r}",
+        fix=nearest(name, listing(kind, workspace)),
+        problems=[f"looked for {path}" for path in looked],
+    )
+
+
+def roots(workspace: Path | None) -> list[tuple[str, Path]]:
+    """(origin, folder) of every place a name is looked up, first one first."""
+    home = os.environ.get("LLMCLF_HOME")
+    places = [("workspace", workspace), ("LLMCLF_HOME", Path(home) if home else None), ("packaged", packaged_root())]
+    return [(origin, root) for origin, root in places if root is not None]
+
+
+def listing(kind: str, workspace: Path | None = None) -> list[str]:
+    """The names of `kind` that can be found, sorted."""
+    folder, ending, _ = KINDS[kind]
+    names: set[str] = set()
+    for _, root in roots(workspace):
+        base = root / folder
+        names.update(path.relative_to(base).with_suffix("").as_posix() for path in base.rglob(f"*{ending}"))
+    return sorted(names)
+
+
+def load(kind: str, path: Path) -> Any:
+    """The file at `path` as the model of its kind; ConfigError with every mistake it holds."""
+    return _validate(KINDS[kind][2], read_toml(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file; ConfigError where it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 text (byte {error.start})", where=str(path), fix="save it as UTF-8") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary; ConfigError with line and column where it is not TOML."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
+
+
+def _validate(model: Any, data: dict[str, Any], where: str) -> Any:
+    adapter: TypeAdapter[Any] = TypeAdapter(model)
+    try:
+        # JSON mode takes lists for tuples and stays strict about everything else
+        return adapter.validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        problems = [_problem(detail, adapter) for detail in error.errors()]
+        count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
+        raise ConfigError(f"has {count}", where=where, problems=problems) from None
+
+
+def _problem(detail: Any, adapter: TypeAdapter[Any]) -> str:
+    place = _place(detail["loc"])
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        hint = nearest(str(detail["loc"][-1]), _keys_beside(adapter, detail["loc"]))
+        return f"{place}: unknown key; {hint}" if hint else f"{place}: unknown key"
+    if kind == "missing":
+        return f"{place}: is missing"
+    if kind == "union_tag_not_found":
+        return f"{place or 'kind'}: {detail['msg']}"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    got = "" if kind == "value_error" else f"; got {shorten(detail['input'], 60)}"
+    return f"{place}: {message}{got}" if place else f"{message}{got}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part not in ("keyword", "probe", "llm", "local", "sim", "litellm") and not part.endswith("]"):
+            text += f".{part}" if text else part
+    return text
+
+
+def _keys_beside(adapter: TypeAdapter[Any], loc: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the table that holds an unknown one, read from the JSON schema."""
+    schema = adapter.json_schema()
+    node: dict[str, Any] = schema
+    for part in loc[:-1]:
+        node = _resolve(node, schema)
+        if "oneOf" in node:
+            mapping = node["discriminator"]["mapping"]
+            node = _resolve({"$ref": mapping[part]}, schema) if part in mapping else node
+        elif isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            extra = node.get("additionalProperties")
+            node = extra if isinstance(extra, dict) else {}
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return next((option for option in node.get("anyOf", ()) if option.get("type") != "null"), node)

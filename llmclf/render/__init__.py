@@ -1,0 +1,12 @@
+"""What a model or a person sees: conversations as text, results as tables and pages.
+
+conversation   a conversation, or the part of it one may see, as numbered lines
+prompt         text files with {{placeholders}}, filled in one pass
+redaction      personal data out, before sending and before storing
+tables         figures for a terminal
+"""
+
+from llmclf.render.conversation import Transcript, Window, transcript, visible_turns
+from llmclf.render.prompt import Prompt
+
+__all__ = ["Prompt", "Transcript", "Window", "transcript", "visible_turns"]
