@@ -1,6 +1,7 @@
 """Files a user writes: one strict model for each kind, found, read and checked in one place.
 
     files       find and read: where a name is looked up, every mistake of a file in one message
+    mistakes    what is wrong with a file, in words
     schemas     one model for each kind of file
     loading     files to the values the other parts use: Task, Prompt, Dataset file, sweep, models
 

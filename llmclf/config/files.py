@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from llmclf.config import schemas
-from llmclf.errors import ConfigError, nearest, shorten
-
-T = TypeVar("T")
+from llmclf.config.mistakes import validated
+from llmclf.errors import ConfigError, nearest
 
 KINDS: dict[str, tuple[str, str, Any]] = {
     "task": ("configs/tasks", ".toml", schemas.TaskFile),
@@ -29,6 +27,8 @@ KINDS: dict[str, tuple[str, str, Any]] = {
     "prompt": ("prompts", ".txt", None),
 }
 """Kind of file: (folder, ending, model)."""
+
+_ONE_FILE = ("models", "prices", "workspace")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
 
@@ -72,15 +72,16 @@ def find(kind: str, name: str, workspace: Path | None = None) -> Found:
         path = Path(name)
         candidates = [path] if path.is_absolute() or workspace is None else [workspace / path, path]
         for candidate in candidates:
-            if candidate.is_file():
+            if _is_file(candidate):
                 return Found(candidate.stem, candidate, "path")
-        raise ConfigError(f"there is no such {kind} file", where=name)
+        problems = [f"looked for {candidate.absolute()}" for candidate in candidates]
+        raise ConfigError(f"there is no such {kind} file", where=name, problems=problems)
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a name of a {kind}", got=name, fix="use letters, digits, '_', '-', '.' and '/'")
     looked = []
     for origin, root in roots(workspace):
         path = root / folder / f"{name}{ending}"
-        if path.is_file():
+        if _is_file(path):
             return Found(name, path, origin)
         looked.append(str(path))
     raise ConfigError(
@@ -98,8 +99,10 @@ def roots(workspace: Path | None) -> list[tuple[str, Path]]:
 
 
 def listing(kind: str, workspace: Path | None = None) -> list[str]:
-    """The names of `kind` that can be found, sorted."""
+    """The names of `kind` that can be found, sorted; none for a kind of which a workspace has one file."""
     folder, ending, _ = KINDS[kind]
+    if kind in _ONE_FILE:
+        return []
     names: set[str] = set()
     for _, root in roots(workspace):
         base = root / folder
@@ -109,7 +112,11 @@ def listing(kind: str, workspace: Path | None = None) -> list[str]:
 
 def load(kind: str, path: Path) -> Any:
     """The file at `path` as the model of its kind; ConfigError with every mistake it holds."""
-    return _validate(KINDS[kind][2], read_toml(path), str(path))
+    value, problems = validated(TypeAdapter(KINDS[kind][2]), read_toml(path))
+    if problems:
+        count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
+        raise ConfigError(f"has {count}", where=str(path), problems=problems)
+    return value
 
 
 def read_text(path: Path) -> str:
@@ -128,65 +135,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
+    except RecursionError:
+        raise ConfigError("is nested too deeply", where=str(path)) from None
 
 
-def _validate(model: Any, data: dict[str, Any], where: str) -> Any:
-    adapter: TypeAdapter[Any] = TypeAdapter(model)
+def _is_file(path: Path) -> bool:
     try:
-        # JSON mode takes lists for tuples and stays strict about everything else
-        return adapter.validate_json(json.dumps(data, default=str))
-    except ValidationError as error:
-        problems = [_problem(detail, adapter) for detail in error.errors()]
-        count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
-        raise ConfigError(f"has {count}", where=where, problems=problems) from None
-
-
-def _problem(detail: Any, adapter: TypeAdapter[Any]) -> str:
-    place = _place(detail["loc"])
-    kind = detail["type"]
-    if kind == "extra_forbidden":
-        hint = nearest(str(detail["loc"][-1]), _keys_beside(adapter, detail["loc"]))
-        return f"{place}: unknown key; {hint}" if hint else f"{place}: unknown key"
-    if kind == "missing":
-        return f"{place}: is missing"
-    if kind == "union_tag_not_found":
-        return f"{place or 'kind'}: {detail['msg']}"
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    got = "" if kind == "value_error" else f"; got {shorten(detail['input'], 60)}"
-    return f"{place}: {message}{got}" if place else f"{message}{got}"
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part not in ("keyword", "probe", "llm", "local", "sim", "litellm") and not part.endswith("]"):
-            text += f".{part}" if text else part
-    return text
-
-
-def _keys_beside(adapter: TypeAdapter[Any], loc: tuple[int | str, ...]) -> list[str]:
-    """The known keys of the table that holds an unknown one, read from the JSON schema."""
-    schema = adapter.json_schema()
-    node: dict[str, Any] = schema
-    for part in loc[:-1]:
-        node = _resolve(node, schema)
-        if "oneOf" in node:
-            mapping = node["discriminator"]["mapping"]
-            node = _resolve({"$ref": mapping[part]}, schema) if part in mapping else node
-        elif isinstance(part, int):
-            node = node.get("items", {})
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        else:
-            extra = node.get("additionalProperties")
-            node = extra if isinstance(extra, dict) else {}
-    return list(_resolve(node, schema).get("properties", {}))
-
-
-def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return next((option for option in node.get("anyOf", ()) if option.get("type") != "null"), node)
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False

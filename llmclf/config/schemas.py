@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from llmclf.types import Costs, DesignKind, Role, Unit
 
@@ -26,6 +26,13 @@ class _Part(BaseModel):
 class _File(_Part):
     version: Literal[1]
     """Version of the file format; this llmclf reads 1."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _check_version(cls, version: object) -> object:
+        if isinstance(version, bool):  # true equals 1
+            raise ValueError("input should be 1")
+        return version
 
 
 # --- tasks -----------------------------------------------------------------------------------
@@ -372,7 +379,7 @@ class VendorRow(_Part):
     litellm_model: str
     """The model as litellm names it, for instance `openai/my-deployment`."""
     api_base: str = ""
-    """Base URL, where it is not the vendor's own."""
+    """Base URL, where it is not the vendor's own. A key has no place in it."""
     key_env: str = ""
     """Environment variable that holds the key, where it is not the vendor's usual one."""
     logprobs: bool = False
@@ -381,6 +388,12 @@ class VendorRow(_Part):
     """True where the endpoint takes a JSON schema for its answer."""
     thinking: tuple[Level, ...] = ()
     """Levels of thinking the endpoint takes as `reasoning_effort`."""
+
+    @model_validator(mode="after")
+    def _check_base(self) -> Self:
+        if self.api_base and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.api_base):
+            raise ValueError("`api_base` must be http(s)://HOST[:PORT][/PATH], without a user, key or query")
+        return self
 
 
 ModelRow = Annotated[LocalRow | SimRow | VendorRow, Field(discriminator="route")]

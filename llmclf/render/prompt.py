@@ -10,7 +10,7 @@ from functools import cached_property
 
 from llmclf.errors import ConfigError, nearest
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _PART = re.compile(r"^=== (system|user) ===\s*$", re.MULTILINE)
 
 

@@ -104,7 +104,7 @@ class Conversation:
     id: str
     turns: tuple[Turn, ...] = ()
     started_at: datetime | None = None
-    metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict, hash=False)
     """Anything worth slicing by: channel, language, product, agent version."""
 
     @cached_property
@@ -155,30 +155,33 @@ class Conversation:
         A human agent becomes role `assistant` with `name` "human_agent"; transfers, queues and
         hang-ups have no message form and are left out.
         """
-        return [_message_of_turn(turn, index) for index, turn in enumerate(self.turns)]
+        unanswered: list[tuple[str, str]] = []
+        return [_message_of_turn(turn, index, unanswered) for index, turn in enumerate(self.turns)]
 
     def to_dict(self) -> dict[str, Any]:
         """The conversation as JSON types, as one line of a conversations file holds it."""
         return dict(plain(self))
 
 
-def _turn_of_message(message: Mapping[str, Any]) -> Turn:
+def _turn_of_message(message: Any) -> Turn:
+    if not isinstance(message, Mapping):
+        raise DataError("a message must be an object", got=message)
     role = message.get("role")
-    if role not in _ROLE_TO_SPEAKER:
+    if not isinstance(role, str) or role not in _ROLE_TO_SPEAKER:
         raise DataError("unknown role", got=role, fix=nearest(str(role), list(_ROLE_TO_SPEAKER)))
     speaker = _ROLE_TO_SPEAKER[role]
     if role == "assistant" and message.get("name") == "human_agent":
         speaker = "human_agent"
     text, attachments = _content(message.get("content"))
-    events = [_tool_call(call) for call in message.get("tool_calls") or ()]
+    events = _tool_calls(message.get("tool_calls"))
     name = message.get("name")
     if speaker == "tool":
-        result_name = str(name or message.get("tool_call_id") or "")
+        result_name = str(name if name is not None else message.get("tool_call_id") or "")
         return Turn("tool", events=(Event("tool_result", result_name, text),), attachments=attachments)
     return Turn(
         speaker,
         text,
-        speaker_id=str(name) if name and name != "human_agent" else None,
+        speaker_id=str(name) if name and speaker != "human_agent" else None,
         attachments=attachments,
         events=tuple(events),
     )
@@ -195,61 +198,81 @@ def _content(content: Any) -> tuple[str, tuple[Attachment, ...]]:
     attachments: list[Attachment] = []
     for part in content:
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind in ("text", "input_text", "output_text"):
-            texts.append(str(part["text"]))
+        if kind in ("text", "input_text", "output_text") and isinstance(part.get("text"), str):
+            texts.append(part["text"])
         elif kind == "image_url":
-            attachments.append(_data_url("image", part["image_url"]))
+            attachments.append(_data_url("image", part.get("image_url")))
         elif kind == "input_audio":
-            audio = part["input_audio"]
-            attachments.append(_base64("audio", f"audio/{audio['format']}", audio["data"]))
+            attachments.append(_audio(part.get("input_audio")))
         else:
             raise DataError("content part can't be read", got=part, fix="known: text, image_url, input_audio")
     return "\n".join(texts), tuple(attachments)
 
 
 def _data_url(kind: Literal["audio", "image"], image_url: Any) -> Attachment:
-    url = image_url.get("url", "") if isinstance(image_url, Mapping) else str(image_url)
+    url = str(image_url.get("url", "") if isinstance(image_url, Mapping) else image_url)
     head, _, data = url.partition(";base64,")
     if not head.startswith("data:") or not data:
         raise DataError("an image must be a data URL with base64", got=shorten(url, 60))
     return _base64(kind, head[len("data:") :], data)
 
 
+def _audio(audio: Any) -> Attachment:
+    if not isinstance(audio, Mapping) or not all(isinstance(audio.get(key), str) for key in ("format", "data")):
+        raise DataError("input_audio must hold `format` and `data`", got=audio)
+    return _base64("audio", f"audio/{audio['format']}", audio["data"])
+
+
 def _base64(kind: Literal["audio", "image"], media_type: str, data: str) -> Attachment:
     import base64
-    import binascii
 
     try:
         return Attachment.from_bytes(kind, media_type, base64.b64decode(data, validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one; letters beyond ASCII are another
         raise DataError(f"{kind} data is not base64: {error}") from error
 
 
-def _tool_call(call: Mapping[str, Any]) -> Event:
-    function = call.get("function") or call
+def _tool_calls(calls: Any) -> list[Event]:
+    if calls is None:
+        return []
+    if isinstance(calls, str | Mapping) or not isinstance(calls, Sequence):
+        raise DataError("tool_calls must be a list", got=calls)
+    return [_tool_call(call) for call in calls]
+
+
+def _tool_call(call: Any) -> Event:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping):
+        raise DataError("a tool call must hold a function", got=call)
     arguments = function.get("arguments", "")
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return Event("tool_call", str(function.get("name") or ""), text)
 
 
-def _message_of_turn(turn: Turn, index: int) -> dict[str, Any]:
+def _message_of_turn(turn: Turn, index: int, unanswered: list[tuple[str, str]]) -> dict[str, Any]:
+    """The message of one turn. `unanswered` holds (tool, id) of the calls no result has come for yet."""
     message: dict[str, Any] = {"role": _SPEAKER_TO_ROLE[turn.speaker], "content": turn.text}
     results = [event for event in turn.events if event.kind == "tool_result"]
     calls = [event for event in turn.events if event.kind == "tool_call"]
     if turn.speaker == "tool" and results:
         message["content"] = "\n".join(event.text for event in results)
-        message["tool_call_id"] = message["name"] = results[0].name
+        message["name"] = results[0].name
+        message["tool_call_id"] = _answered_call(results[0].name, unanswered)
     elif calls:
+        ids = [f"call_{index}_{number}" for number in range(len(calls))]
+        unanswered.extend((call.name, id) for call, id in zip(calls, ids, strict=True))
         message["tool_calls"] = [
-            {
-                "id": f"call_{index}_{number}",
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.text},
-            }
-            for number, call in enumerate(calls)
+            {"id": id, "type": "function", "function": {"name": call.name, "arguments": call.text}}
+            for call, id in zip(calls, ids, strict=True)
         ]
     if turn.speaker == "human_agent":
         message["name"] = "human_agent"
     elif turn.speaker_id and turn.speaker != "tool":
         message["name"] = turn.speaker_id
     return message
+
+
+def _answered_call(tool: str, unanswered: list[tuple[str, str]]) -> str:
+    """The id of the call a result belongs to: the first open one of that tool, else the first open one."""
+    place = next((place for place, (name, _) in enumerate(unanswered) if name == tool), 0)
+    return unanswered.pop(place)[1] if unanswered else tool

@@ -66,7 +66,7 @@ class Example:
 
     conversation_id: str
     turn: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Task name to label."""
     stratum: str = ""
     inclusion_probability: float | None = None
@@ -101,7 +101,7 @@ class Dataset:
     """Conversations and examples about them, with the design by which they were drawn."""
 
     name: str
-    conversations: Mapping[str, Conversation]
+    conversations: Mapping[str, Conversation] = field(hash=False)
     examples: tuple[Example, ...] = ()
     design: Design = field(default_factory=Design)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, overload
 
-from llmclf.errors import ErrorKind, ModelError
+from llmclf.errors import DataError, ErrorKind, ModelError, nearest
 from llmclf.types.dataset import Item
 from llmclf.types.hashing import plain
 
@@ -67,7 +67,7 @@ class Prediction:
     """The target's raw score, 0 to 1; higher is more likely the target."""
     score_method: ScoreMethod = "none"
     threshold: float | None = None
-    probabilities: Mapping[str, float] | None = None
+    probabilities: Mapping[str, float] | None = field(default=None, hash=False)
     """Label to probability after score scaling, at `probabilities_at` prevalence."""
     probabilities_at: float | None = None
     evidence: tuple[Evidence, ...] = ()
@@ -119,6 +119,8 @@ class Prediction:
 
 
 _FIELDS = tuple(field.name for field in fields(Prediction))
+_DEFAULTS = {f.name: Usage() if f.name == "usage" else f.default for f in fields(Prediction)}
+_REQUIRED = tuple(name for name, default in _DEFAULTS.items() if default is MISSING)
 
 
 class Predictions(Sequence[Prediction]):
@@ -132,17 +134,28 @@ class Predictions(Sequence[Prediction]):
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Sequence[Any]]) -> Predictions:
-        """Predictions from columns by field name; a missing column holds its default."""
+        """Predictions from columns by field name; a missing column holds its default.
+
+        Raises DataError for an unknown column, a missing one that has no default, and columns that
+        are not equally long.
+        """
+        problems = [f"{name}: unknown column; {nearest(name, _FIELDS)}" for name in columns if name not in _FIELDS]
+        problems += [f"{name}: is missing" for name in _REQUIRED if name not in columns]
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            problems.append(f"columns are not equally long: {lengths}")
+        if problems:
+            raise DataError("these columns are not predictions", problems=problems)
         made = cls()
-        length = len(columns["conversation_id"])
-        defaults = {f.name: f.default for f in fields(Prediction)} | {"usage": Usage()}
         for name in _FIELDS:
-            made._columns[name] = list(columns[name]) if name in columns else [defaults[name]] * length
+            made._columns[name] = (
+                list(columns[name]) if name in columns else [_DEFAULTS[name]] * lengths["conversation_id"]
+            )
         return made
 
     def column(self, name: str) -> list[Any]:
-        """One field of all predictions, in order."""
-        return self._columns[name]
+        """One field of all predictions, in order; a list of your own."""
+        return list(self._columns[name])
 
     def __len__(self) -> int:
         return len(self._columns["conversation_id"])

@@ -65,6 +65,15 @@ class Task:
     language: str = "en"
     failure_modes: tuple[FailureMode, ...] = ()
 
+    def __post_init__(self) -> None:
+        names = [label.name for label in self.labels]
+        targets = [label.name for label in self.labels if label.role == "target"]
+        problems = [f"label {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        if len(targets) != 1:
+            problems.append(f"exactly one label must have role 'target', got {targets or 'none'}")
+        if problems:
+            raise ConfigError("is not a task", where=f"task {self.name}", problems=problems)
+
     @cached_property
     def target(self) -> str:
         """The name of the label that is looked for."""

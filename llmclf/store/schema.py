@@ -1,0 +1,50 @@
+"""The schema as a page for people."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+
+from llmclf.store.migrations import create_schema
+
+_COMMENT = re.compile(r"^\s*(\w+) [^\n]*?--\s*(.*)$", re.MULTILINE)
+_ABOUT = {
+    "runs": "One row for each execution of something.",
+    "calls": "One row for each call to a model: what was asked for, how it ended, what it cost.",
+    "call_texts": "The words of the calls.",
+    "predictions": "What classifiers said, one row for each item.",
+    "cells": "The cells of sweeps.",
+    "prompts": "The text of every prompt that ran.",
+    "v_predictions": "Predictions, dollars and seconds, readable.",
+    "v_cells": "Cells with their settings and what their predictions add up to.",
+    "v_spend": "Dollars by day, classifier and model.",
+    "v_reasons": "Predictions that say why.",
+}
+
+
+def schema_markdown() -> str:
+    """Every table and view of the current schema with its columns, types and meanings, as Markdown."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create_schema(connection)
+        found = connection.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY type, rowid"
+        ).fetchall()
+        parts = [
+            _table(connection, name, sql) if type_ == "table" else _view(connection, name) for type_, name, sql in found
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(connection: sqlite3.Connection, name: str, sql: str) -> str:
+    meanings = dict(_COMMENT.findall(sql))
+    lines = [f"### {name}", "", _ABOUT[name], "", "| column | type | meaning |", "| --- | --- | --- |"]
+    for _, column, type_, required, _, in_key in connection.execute(f"PRAGMA table_info({name})"):
+        kind = f"{type_.lower()}, {'key' if in_key else 'required' if required else 'may be NULL'}"
+        lines.append(f"| `{column}` | {kind} | {meanings.get(column, '')} |")
+    return "\n".join(lines)
+
+
+def _view(connection: sqlite3.Connection, name: str) -> str:
+    columns = ", ".join(f"`{row[1]}`" for row in connection.execute(f"PRAGMA table_info({name})"))
+    return f"### {name}\n\n{_ABOUT[name]} Columns: {columns}."

@@ -1,0 +1,314 @@
+"""The store: one SQLite file with every call, prediction and run."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+
+from llmclf.errors import ConfigError, StoreError, nearest
+from llmclf.render.redaction import Redaction
+from llmclf.store import calls, erasing, export, reports, runs
+from llmclf.store import predictions as prediction_rows
+from llmclf.store.connection import boundary
+from llmclf.store.moments import moment_text, new_id, utc_text
+from llmclf.store.pending import Pending
+from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
+from llmclf.store.session import Session
+from llmclf.store.texts import Keeper, storable
+from llmclf.types import Conversation, Prediction, Predictions
+
+_CHUNK = 1_000  # predictions in one job of the writer
+_READ_SECONDS = 0.5
+
+
+class Store:
+    """One SQLite file that several threads and processes write and read at once; None: in memory.
+
+    Everything is written by one thread of this process, in batches that are at most 50 ms old; a
+    killed process loses no more than that. What a method reads includes what this process wrote.
+    Where a write fails (disk full, file locked too long), the next call, `flush` and `close` raise
+    StoreError; what was handed over is kept and written as soon as that is possible again.
+
+    Texts are redacted on their way in where `redaction` covers storing (it does by default). A child
+    made by fork opens the file anew; a store in memory is empty in the child.
+
+    Raises StoreError where the file can't be opened: read-only, damaged, cut short, no database,
+    another program's database, of a newer llmclf, locked for `lock_seconds`.
+    """
+
+    def __init__(
+        self, path: str | Path | None = None, *, redaction: Redaction = Redaction(), lock_seconds: float = 30.0
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self._file = None if path is None else Path(path).absolute()  # a fork may come after a change of folder
+        self.redaction = redaction
+        self._where = "store in memory" if path is None else f"store {path}"
+        self._lock_seconds = lock_seconds
+        self._closed = False
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._keeper = Keeper(self.redaction)
+        self._pending = Pending()
+        self._prompts: set[tuple[str, str]] = set()
+        self._opened = Session(self._file, self._where, self._lock_seconds)
+        self._finalizer = weakref.finalize(self, self._opened.close)
+
+    @property
+    def _session(self) -> Session:
+        if self._closed:
+            raise StoreError("the store is closed", where=self._where, fix="open it again")
+        if self._opened.abandoned:  # this process is a child of the one that opened it
+            with self._lock:
+                if self._opened.abandoned:
+                    self._finalizer.detach()
+                    self._begin()
+        return self._opened
+
+    def close(self) -> None:
+        """Writes what is queued and closes the file. StoreError says what could not be written."""
+        if not self._closed:
+            self._closed = True
+            self._finalizer.detach()
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def flush(self) -> None:
+        """Waits until everything handed over so far is committed. StoreError where it can't be."""
+        self._session.writer.flush()
+
+    def query(self, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
+        """What a SELECT gives, each row by column name. It can't write.
+
+        Rows of this process that wait for another one's lock for more than half a second are not
+        waited for. StoreError where the query is wrong.
+        """
+        session = self._session
+        session.writer.flush(_READ_SECONDS)
+        return session.readers.rows(sql, params)
+
+    def learn(self, conversation: Conversation) -> None:
+        """Remembers names and personal metadata of a conversation, in memory only.
+
+        Texts about it that come later (quotes, rationales) are then redacted like the conversation
+        itself, also where they do not introduce the names.
+        """
+        if not self._session.abandoned:
+            self._keeper.learn(conversation)
+
+    # --- runs -------------------------------------------------------------------------------
+
+    def start_run(
+        self,
+        kind: str,
+        *,
+        inputs_hash: str,
+        config: Mapping[str, Any],
+        dataset_hash: str = "",
+        seed: int = 0,
+        git_sha: str = "",
+        versions: Mapping[str, str] = {},
+        simulated: bool = False,
+    ) -> str:
+        """The id of a new run, in state `running`; committed at return."""
+        run_id = new_id()
+        work = runs.insert_run(run_id, kind, inputs_hash, config, dataset_hash, seed, git_sha, versions, simulated)
+        self._wait(work)
+        return run_id
+
+    def finish_run(
+        self, run_id: str, state: RunState, *, result: Mapping[str, Any] | None = None, why: str = ""
+    ) -> None:
+        """Says how a run ended; committed at return. `result` holds figures and ids, no words of conversations.
+
+        StoreError where there is no such run, ConfigError where the state is unknown.
+        """
+        if state not in get_args(RunState):
+            raise ConfigError(
+                "unknown state of a run", where="finish_run", got=state, fix=nearest(state, get_args(RunState))
+            )
+        session = self._session
+        why = self._keeper.texts("", [why])[0]
+        work = runs.update_run(run_id, state, result, why, self._where)
+        session.writer.submit(work, urgent=True).result()
+
+    def runs(self, *, kind: str | None = None, inputs_hash: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """Runs, newest first, of a kind or with the same inputs where those are given."""
+        return runs.read_runs(self._settled_rows(), kind, inputs_hash, limit)
+
+    # --- calls to models --------------------------------------------------------------------
+
+    def call_sent(self, call: CallSent) -> Future[None]:
+        """Records a call before it is sent, with its reservation. The future is done when that is committed."""
+        session, pending = self._session, self._pending  # first: after a fork this makes all of them anew
+        call = self._keeper.sent(call)
+        pending.begin(call)
+
+        def ended(future: Future[None]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                pending.end(call.call_id)
+
+        try:
+            future = session.writer.submit(calls.insert_sent(call), urgent=True)
+        except StoreError:
+            pending.end(call.call_id)
+            raise
+        future.add_done_callback(ended)
+        return future
+
+    def call_done(self, call_id: str, outcome: CallDone) -> Future[None]:
+        """Records how a call ended. The future is done when that is committed.
+
+        It is taken, and kept, even while the disk fails: the answer was paid for. The future then
+        holds the error.
+        """
+        session, pending = self._session, self._pending
+        call = pending.end(call_id)
+        outcome = self._keeper.done(call.conversation_id if call else "", outcome)
+        committed: Callable[[], None] | None = None
+        if call is not None and outcome.state == "done":
+            answer = pending.add(call, outcome)
+
+            def committed(call: CallSent = call) -> None:
+                pending.remove(call, answer)
+
+        return session.writer.submit(calls.update_done(call_id, outcome, self._where), keep=True, on_commit=committed)
+
+    def stored_answer(self, request_hash: str, repeat: int = 0) -> StoredAnswer | None:
+        """The answer that was bought for a request, also where it is only queued yet; None where none was."""
+        session = self._session
+        queued = self._pending.answer(request_hash, repeat)
+        return queued or calls.read_answer(session.readers.rows, request_hash, repeat)
+
+    def spent_nano(
+        self, *, run_ids: Sequence[str] | None = None, since: datetime | None = None, simulated: bool = False
+    ) -> Spent:
+        """Money of some runs (None: of all), from a moment on. Simulated money is never added to real money."""
+        moment = None if since is None else utc_text(since)
+        return calls.read_spent(self._settled_rows(), run_ids, moment, simulated)
+
+    # --- predictions, cells, prompts --------------------------------------------------------
+
+    def add_predictions(self, run_id: str, predictions: Iterable[Prediction], *, cell_id: str = "") -> None:
+        """Hands over predictions. Within a cell, an item that was predicted before is replaced."""
+        session = self._session
+        remaining = iter(predictions)
+        while chunk := [self._keeper.prediction(prediction) for prediction in islice(remaining, _CHUNK)]:
+            session.writer.wait_for_room()
+            work = prediction_rows.insert_predictions(run_id, cell_id, chunk)
+            session.writer.submit(work, rows=len(chunk), keep=True)
+
+    def predictions(self, run_id: str | Sequence[str], *, cell_id: str | None = None) -> Predictions:
+        """The predictions of one or several runs (of one cell of theirs), in the order they were added."""
+        run_ids = [run_id] if isinstance(run_id, str) else run_id
+        return prediction_rows.read_predictions(self._settled_rows(), run_ids, cell_id)
+
+    def put_cell(
+        self,
+        run_id: str,
+        cell_id: str,
+        *,
+        settings: Mapping[str, Any],
+        simulated: bool,
+        state: str,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Says how a cell of a sweep stands now. It is committed after the predictions handed over before."""
+        work = runs.insert_cell(run_id, cell_id, settings, simulated, state, result)
+        self._session.writer.submit(work, keep=True)
+
+    def cells(self, run_id: str) -> list[dict[str, Any]]:
+        """The cells of a run, in the order they were first put."""
+        return runs.read_cells(self._settled_rows(), run_id)
+
+    def put_prompt(self, name: str, sha256: str, text: str) -> None:
+        """Keeps the text of a prompt that ran, once. Prompts are the user's own words and are not redacted."""
+        if (name, sha256) not in self._prompts:
+            self._session.writer.submit(runs.insert_prompt(name, sha256, storable(text)), keep=True)
+            self._prompts.add((name, sha256))
+
+    # --- reasons and people -----------------------------------------------------------------
+
+    def reasons(
+        self,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        where: Mapping[str, Any] = {},
+    ) -> list[dict[str, Any]]:
+        """Predictions that say why, oldest first, from `since` to before `until`: a time, or an age such as "24h".
+
+        `where` asks for values of columns such as `classifier_id`, `label`, `simulated`; a list asks
+        for any of its values. ConfigError for an unknown column or moment.
+        """
+        from_ = None if since is None else moment_text(since)
+        to = None if until is None else moment_text(until, name="until")
+        return reports.read_reasons(self._settled_rows(), from_, to, where)
+
+    def forget(self, conversation_id: str, *more: str) -> dict[str, int]:
+        """Erases requests, answers, quotes and reasons about conversations from file and log, for good.
+
+        Counts, labels and money stay. Gives the rows changed in each table. The file is written anew,
+        which takes a while where it is big: give several ids at once. StoreError where the file or
+        the log can't be cleared.
+        """
+        self.flush()
+        for one in (conversation_id, *more):
+            self._keeper.forget(one)
+        return self._erase(erasing.erase_conversations((conversation_id, *more)))
+
+    def expire(self, older_than_days: float) -> dict[str, int]:
+        """Erases what `forget` erases from everything older than so many days; the rows changed in each table."""
+        if older_than_days < 0:
+            raise ConfigError("days can't be negative", where="expire", got=older_than_days)
+        return self._erase(erasing.erase_before(utc_text(datetime.now(UTC) - timedelta(days=older_than_days))))
+
+    def status(self, since: str = "24h") -> dict[str, Any]:
+        """Traffic, failures by kind, flag rates, dollars by classifier and model, the last runs; JSON types."""
+        session = self._session
+        session.writer.flush(_READ_SECONDS)
+        return reports.read_status(session.readers.rows, moment_text(since), self._file)
+
+    def export(self, directory: str | Path, *, format: Literal["jsonl", "csv"] = "jsonl") -> list[Path]:
+        """Writes every table to a folder, as JSONL or CSV; the files written. StoreError where it can't."""
+        if format not in get_args(export.Format):
+            raise ConfigError(
+                "unknown format", where="export", got=format, fix=nearest(format, get_args(export.Format))
+            )
+        with boundary(str(directory), "the export"):
+            return export.export(self._settled_rows(), Path(directory), format)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _wait(self, work: Callable[..., Any]) -> Any:
+        return self._session.writer.submit(work, urgent=True).result()
+
+    def _settled_rows(self) -> Callable[[str, Sequence[object]], list[dict[str, Any]]]:
+        """The reader of this thread, once everything this process handed over is committed."""
+        session = self._session
+        session.writer.flush()
+        return session.readers.rows
+
+    def _erase(self, work: erasing.Erase) -> dict[str, int]:
+        found: dict[str, int] = self._wait(work)
+        if self.path is not None:
+            seconds = self._lock_seconds
+            compact = self._session.writer.submit(
+                lambda connection: erasing.compact(connection, self._where, seconds), urgent=True, alone=True
+            )
+            compact.result()
+        return found

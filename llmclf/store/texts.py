@@ -1,0 +1,138 @@
+"""Texts on their way into the store: redacted where privacy says so, and fit for SQLite."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from llmclf.render.redaction import Memory, Redaction
+from llmclf.store.records import CallDone, CallSent
+from llmclf.types import Conversation, Evidence, Prediction
+
+_CONVERSATIONS = 2_000  # whose placeholders are remembered; the longest unused goes first
+
+
+class Keeper:
+    """Redacts what is handed to the store, with the same placeholders all through a conversation."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._memories: OrderedDict[str, Memory] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def redacts(self) -> bool:
+        """True where texts are redacted before they are stored."""
+        return self._redaction.before_storing
+
+    def learn(self, conversation: Conversation) -> None:
+        """Remembers names and personal metadata of a conversation for the texts that come about it."""
+        if self.redacts:
+            with self._lock:
+                self._redaction.redact(conversation, self._memory(conversation.id))
+
+    def forget(self, conversation_id: str) -> None:
+        """Drops what placeholders of a conversation stand for."""
+        with self._lock:
+            self._memories.pop(conversation_id, None)
+
+    def texts(self, conversation_id: str, texts: list[str]) -> list[str]:
+        """Texts about one conversation as they may be stored, in order."""
+        texts = [storable(text) for text in texts]
+        if not self.redacts or not any(texts):
+            return texts
+        with self._lock:
+            return self._redaction.redact_texts(texts, self._memory(conversation_id))
+
+    def sent(self, call: CallSent) -> CallSent:
+        """The call with its request as it may be stored."""
+        if not call.request_json:
+            return call
+        return replace(call, request_json=self._request(call.conversation_id, call.request_json))
+
+    def done(self, conversation_id: str, outcome: CallDone) -> CallDone:
+        """The outcome with answer, reasoning and error message as they may be stored."""
+        text, reasoning, message = self.texts(
+            conversation_id, [outcome.text or "", outcome.reasoning or "", outcome.error_message or ""]
+        )
+        return replace(outcome, text=text, reasoning=reasoning, error_message=message)
+
+    def prediction(self, prediction: Prediction) -> Prediction:
+        """The prediction with quotes, rationale, thinking and error message as they may be stored."""
+        error, evidence = prediction.error, prediction.evidence
+        if not (prediction.rationale or prediction.thinking or evidence or error):
+            return prediction
+        texts = [prediction.rationale, prediction.thinking, error.message if error else ""]
+        rationale, thinking, message, *quotes = self.texts(
+            prediction.conversation_id, [*texts, *(quote.quote for quote in evidence)]
+        )
+        return replace(
+            prediction,
+            rationale=rationale,
+            thinking=thinking,
+            error=replace(error, message=message) if error else None,
+            evidence=tuple(Evidence(text, old.turn, old.grounded) for text, old in zip(quotes, evidence, strict=True)),
+        )
+
+    def _request(self, conversation_id: str, text: str) -> str:
+        """A request's words redacted inside its JSON, where a line break is two characters."""
+        if not self.redacts:
+            return storable(text)
+        try:
+            body = json.loads(text)
+        except ValueError:
+            return self.texts(conversation_id, [text])[0]
+        words = list(_words(body))
+        redacted = self.texts(conversation_id, words)
+        if redacted == words:
+            return storable(text)
+        take = iter(redacted)
+        return json.dumps(
+            _mapped(body, lambda _: next(take)), ensure_ascii=False, separators=(",", ":"), sort_keys=True
+        )
+
+    def _memory(self, conversation_id: str) -> Memory:
+        if not conversation_id:
+            return Memory()
+        known = self._memories.pop(conversation_id, None)
+        memory = Memory() if known is None else known
+        self._memories[conversation_id] = memory
+        if len(self._memories) > _CONVERSATIONS:
+            self._memories.popitem(last=False)
+        return memory
+
+
+def storable(text: str) -> str:
+    """`text` without lone surrogates, which SQLite can't hold; pairs of them become their character."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _words(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _words(item)
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, change) for item in value]
+    return value
