@@ -1,0 +1,36 @@
+"""What classifiers share about items: finding their conversation, and seeing that it holds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from llmclf.errors import DataError
+from llmclf.render.conversation import visible_turns
+from llmclf.types import Conversation, Item, Task
+
+
+def conversation_of(conversations: Mapping[str, Conversation], item: Item) -> Conversation:
+    """The conversation of `item`; DataError where it was not given."""
+    try:
+        return conversations[item.conversation_id]
+    except KeyError:
+        raise DataError(
+            "an item is about a conversation that was not given", got=item.conversation_id, fix="pass it as well"
+        ) from None
+
+
+def holds_nothing(conversation: Conversation, task: Task, item: Item) -> bool:
+    """True where no turn that may be seen holds anything: a failed run, not a clean one.
+
+    A silent turn after others is no failure: that the bot said nothing can be what a label is
+    about. Raises DataError where there is no such turn, or the task takes none.
+    """
+    if conversation.is_empty:
+        return True
+    return all(turn.is_empty for turn in visible_turns(conversation, task, item.turn))
+
+
+def rest_label(task: Task) -> str:
+    """The label of an item nothing speaks for: the clean one, or the last that is not the target."""
+    clean = [label.name for label in task.labels if label.role == "clean"]
+    return (clean or [name for name in reversed(task.label_names) if name != task.target])[0]

@@ -1,0 +1,15 @@
+"""One `Model` over every vendor, local weights or a simulator: a request becomes a response, once, within budget.
+
+model       Model, Request, Answer, Response: the values
+prices      what a token costs, offline
+budget      the hard cap: reserve before sending, settle after
+routes/     litellm (vendors), local (llama.cpp in this process), sim (a simulated vendor)
+weights     weights of local models: where they are, how to get them
+runtime     owns store, budget, cache and clients of one process
+"""
+
+from llmclf.llm.model import Answer, Message, Model, Output, Request, Response, Subject
+from llmclf.llm.prices import Price
+from llmclf.llm.runtime import Runtime
+
+__all__ = ["Answer", "Message", "Model", "Output", "Price", "Request", "Response", "Runtime", "Subject"]

@@ -1,0 +1,138 @@
+"""What goes to a model and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmclf.types import Usage, canonical_json, content_hash
+
+Thinking = Literal["off", "minimal", "low", "medium", "high", "max"] | int
+"""A level, or a number of reasoning tokens."""
+
+DEFAULT_ANSWER_TOKENS = 700
+THINKING_TOKENS: dict[str, int] = {
+    "off": 0,
+    "minimal": 512,
+    "low": 2048,
+    "medium": 8192,
+    "high": 24576,
+    "max": 32768,
+}
+"""Room left for reasoning in the output limit, by level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model with its settings: id, thinking, sampling. What it is asked is not part of it."""
+
+    id: str
+    """As litellm names a vendor's model (`openai/gpt-5.4-mini`), or `local/NAME`, or `sim/NAME`."""
+    thinking: Thinking | None = None
+    """None: whatever the vendor does by default."""
+    temperature: float | None = None
+    """None: 0 where the model takes it."""
+    max_output_tokens: int | None = None
+    """Limit of answer and thinking together. None: by output and thinking."""
+
+    def output_limit(self, output: Output) -> int:
+        """The output limit that is sent, thinking included."""
+        if self.max_output_tokens is not None:
+            return self.max_output_tokens
+        if self.thinking is None:
+            room = THINKING_TOKENS["low"] if output.kind == "json" else 0
+        else:
+            room = self.thinking if isinstance(self.thinking, int) else THINKING_TOKENS[self.thinking]
+        return room + (DEFAULT_ANSWER_TOKENS if output.kind == "json" else 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a request."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The form of the answer: a JSON object by a schema, or one letter that stands for a choice."""
+
+    kind: Literal["json", "letter"]
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """JSON schema, for `json`."""
+    choices: tuple[str, ...] = ()
+    """For `letter`: A stands for the first, B for the second, ..."""
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """A, B, C, ... one for each choice."""
+        return tuple(chr(ord("A") + number) for number in range(len(self.choices)))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about: kept with it in the store, never sent."""
+
+    task: str = ""
+    conversation_id: str = ""
+    turn: int | None = None
+    content_hash: str = ""
+    classifier_id: str = ""
+    prompt_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a model. Its hash is over what is sent, nothing else."""
+
+    model: Model
+    messages: tuple[Message, ...]
+    output: Output
+    subject: Subject = Subject()
+    repeat: int = 0
+    """Asks the same again as a fresh call; a resumed run asks with the same number."""
+    timeout: float = 120.0
+    """Seconds for the whole call, retries included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route brings back from one call."""
+
+    text: str
+    reasoning: str = ""
+    finish_reason: str = "stop"
+    usage: Usage = Usage()
+    label_logprobs: Mapping[str, float] | None = None
+    """Log-probability of each letter, where the model gives them."""
+    sent_thinking: str = ""
+    """What was really sent for thinking, as JSON text."""
+    latency_seconds: float | None = None
+    """Only where the route knows better than the clock around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer with what it cost and how it came about."""
+
+    answer: Answer
+    call_id: str
+    cost_nano_usd: int | None
+    latency_seconds: float | None
+    attempts: int
+    cached: bool
+    simulated: bool
+    route: str
+
+
+def request_hash(body: Mapping[str, Any], endpoint: str) -> str:
+    """Sha256 over the canonical body as sent and the resolved endpoint."""
+    return content_hash({"endpoint": endpoint, "body": body})
+
+
+def body_text(body: Mapping[str, Any]) -> str:
+    """The body as canonical JSON, as it is stored."""
+    return canonical_json(body)

@@ -1,0 +1,303 @@
+"""The runtime: store, budget, prices, cache and clients of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import math
+import os
+import threading
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from llmclf.config import LocalRow, Privacy, SimRow, VendorRow, load_models, load_prices, load_workspace
+from llmclf.errors import BudgetError, ConfigError, LlmclfError
+from llmclf.llm.budget import Budget
+from llmclf.llm.calls import Prepared, call, from_store
+from llmclf.llm.loop import LoopThread
+from llmclf.llm.model import Model, Request, Response, body_text, request_hash
+from llmclf.llm.prices import Price
+from llmclf.llm.routes.base import Route
+from llmclf.llm.routes.litellm import LitellmRoute
+from llmclf.llm.routes.local import LocalRoute
+from llmclf.llm.routes.sim import SimRoute, Truth
+from llmclf.render.redaction import Redaction
+from llmclf.store import Store
+from llmclf.types import Conversation, Dataset, Task
+
+T = TypeVar("T")
+Cache = Literal["read-write", "off"]
+
+
+class Runtime:
+    """Everything one process shares to call models; knows nothing of classifiers or sweeps.
+
+        with llmclf.Runtime(store="llmclf.db", max_usd=5) as runtime:
+            classifier = llmclf.load_classifier("refusal_to_transfer", runtime=runtime)
+
+    `store` is a path, a Store, or None for one in memory. `max_usd` caps what is spent through this
+    runtime; without it the workspace's `usd_per_month` holds, and without that a model that costs
+    money can't be called. One thread runs the event loop for all callers; after a fork the child
+    makes its own.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | Store | None = None,
+        *,
+        max_usd: float | None = None,
+        workspace: str | Path | None = None,
+        cache: Cache = "read-write",
+        concurrency: int = 8,
+    ) -> None:
+        _check_numbers(max_usd, concurrency)
+        self.workspace = Path(workspace) if workspace is not None else None
+        self.rules = load_workspace(self.workspace)
+        self._rows = load_models(self.workspace)
+        self._prices = load_prices(self.workspace)
+        self.redaction = _redaction(self.rules.privacy)
+        self._owns_store = not isinstance(store, Store)
+        self.store = store if isinstance(store, Store) else Store(store, redaction=self.redaction)
+        self.cache: Cache = cache
+        self.budget = self._make_budget(max_usd)
+        self.run_id = ""
+        """The run that calls are booked on; set by whoever runs something."""
+        self.concurrency = concurrency
+        """Calls under way at once."""
+        self._truth: dict[tuple[str, str, int | None], Truth] = {}
+        self._routes: dict[str, Route] = {}
+        self._lock = threading.Lock()
+        self._loop_thread: LoopThread | None = None
+        self._pid = os.getpid()
+        self._closed = False
+
+    # --- models -----------------------------------------------------------------------------
+
+    def route(self, model_id: str) -> Route:
+        """The route to a model; ConfigError where its name leads nowhere."""
+        self._check_process()
+        with self._lock:
+            if model_id not in self._routes:
+                self._routes[model_id] = self._make_route(model_id)
+            return self._routes[model_id]
+
+    def check(self, models: Iterable[Model]) -> None:
+        """Everything that would keep these models from answering, in one error, before anything is paid.
+
+        Raises ConfigError (unknown model, no key, no weights, not allowed, a setting it can't honour)
+        or BudgetError (no cap, or no known price).
+        """
+        wanted = list(dict.fromkeys(models))
+        problems = [problem for model in wanted for problem in self._problems(model)]
+        if problems:
+            raise ConfigError("these models can't be used", problems=list(dict.fromkeys(problems)))
+        for model in wanted:
+            self._check_money(model.id)
+
+    def tell_simulator(self, dataset: Dataset, task: Task) -> None:
+        """Tells the simulated vendor the truth about a dataset; real routes never see it."""
+        roles = {label.name: label.role for label in task.labels}
+        for example in dataset.for_task(task.name).examples:
+            label = example.labels[task.name]
+            conversation = self.redacted(dataset.conversation(example))
+            key = (task.name, conversation.content_hash, example.turn)
+            self._truth[key] = Truth(
+                label, roles[label], task.target, tuple(example.failure_modes), tuple(example.evidence_turns)
+            )
+
+    def redacted(self, conversation: Conversation) -> Conversation:
+        """The conversation as it may be sent: without personal data where privacy says so.
+
+        Where that is taken out only before storing, the store learns here what to look for in answers.
+        """
+        if self.redaction.before_sending:
+            return self.redaction.redact(conversation).conversation
+        self.store.learn(conversation)
+        return conversation
+
+    # --- calls ------------------------------------------------------------------------------
+
+    async def arespond(self, request: Request) -> Response:
+        """The response to a request: from the store where it is there, else from the model, within budget.
+
+        The same request is sent once, however many ask for it at once. Raises ModelError for every
+        way in which a call can fail. Works from any event loop.
+        """
+        return await self.arun(self._respond(request))
+
+    async def arun(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the runtime's own loop and waits for it from any other; cancelling one cancels both."""
+        try:
+            return await asyncio.wrap_future(self._submit(work))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise self._was_closed() from None
+            raise
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the runtime's own loop and waits; also works inside a running loop's thread."""
+        if self._loop_thread is not None and self._loop_thread.alive and self._loop_thread.is_current:
+            work.close()
+            raise LlmclfError("a call that blocks can't be made from the runtime's own thread", fix="await it instead")
+        future = self._submit(work)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise self._was_closed() from None
+        except BaseException:
+            future.cancel()  # Ctrl-C: what is under way ends too
+            raise
+
+    @staticmethod
+    def _was_closed() -> LlmclfError:
+        return LlmclfError("the runtime was closed while calls were under way")
+
+    async def _respond(self, request: Request) -> Response:
+        """Looks into the store, joins whoever is asking the same, or asks."""
+        prepared = await self._prepare(request)
+        if self.cache == "off":
+            return await self._call(prepared)
+        stored = self.store.stored_answer(prepared.hash, request.repeat)
+        if stored is not None:
+            return from_store(stored, prepared.route)
+        key = (prepared.hash, request.repeat)
+        response, shared = await self._current().flights.join(key, lambda: self._call(prepared), request.timeout)
+        return replace(response, cached=True) if shared else response
+
+    async def _prepare(self, request: Request) -> Prepared:
+        model_id = request.model.id
+        self._check_allowed(model_id)
+        route = self.route(model_id)
+        await route.prepare()
+        body = route.body(request)
+        hash_ = request_hash(body, route.endpoint())
+        run_id = request.subject.run_id or self.run_id
+        return Prepared(request, route, body, body_text(body), hash_, run_id)
+
+    async def _call(self, prepared: Prepared) -> Response:
+        price = self._check_money(prepared.request.model.id)
+        async with self._current().limit:
+            return await call(prepared, price, self.store, self.budget)
+
+    # --- housekeeping -----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ends calls under way, closes clients, writes what is left and closes the store it opened."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._loop_thread is not None and self._loop_thread.alive:
+            self._loop_thread.stop(route.aclose for route in self._routes.values())
+        if self._owns_store:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        if self._closed:
+            work.close()
+            raise LlmclfError("the runtime is closed", fix="use it inside its `with` block")
+        return asyncio.run_coroutine_threadsafe(work, self._current().loop)
+
+    def _current(self) -> LoopThread:
+        self._check_process()
+        with self._lock:
+            if self._loop_thread is None or not self._loop_thread.alive:
+                self._loop_thread = LoopThread(self.concurrency)
+            return self._loop_thread
+
+    def _check_process(self) -> None:
+        """Begins anew in a child made by fork: it has its parent's objects, but not the threads and connections."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._of_the_parent = (self._loop_thread, self._routes)  # kept: ending them would end the parent's
+        self._loop_thread = None
+        self._routes = {}
+
+    def _make_route(self, model_id: str) -> Route:
+        row = self._rows.get(model_id)
+        if isinstance(row, SimRow):
+            return SimRoute(model_id, row, self._truth)
+        if isinstance(row, LocalRow):
+            return LocalRoute(model_id, row, self.workspace)
+        if row is None and model_id.startswith(("sim/", "local/")):
+            raise ConfigError(
+                "there is no such model",
+                where="models.toml",
+                got=model_id,
+                fix=f"known: {', '.join(sorted(self._rows))}",
+            )
+        assert row is None or isinstance(row, VendorRow)
+        return LitellmRoute(model_id, row, self._prices)
+
+    def _problems(self, model: Model) -> list[str]:
+        try:
+            self._check_allowed(model.id)
+            return self.route(model.id).problems(model)
+        except ConfigError as error:
+            return [str(error)]
+
+    def _check_allowed(self, model_id: str) -> None:
+        from fnmatch import fnmatchcase
+
+        allowed = self.rules.allowed_models
+        if allowed and not any(fnmatchcase(model_id, pattern) for pattern in allowed):
+            raise ConfigError(f"{model_id} is not among the workspace's allowed_models ({', '.join(allowed)})")
+
+    def _check_money(self, model_id: str) -> Price:
+        """The model's price; BudgetError where it has none, or costs money and no cap holds."""
+        route = self.route(model_id)
+        price = route.price()
+        if price is not None and (route.simulated or price.is_free):
+            return price
+        if price is None:
+            raise BudgetError(
+                "the model's price is not known, so no cap can hold",
+                where=model_id,
+                fix=f'add [prices."{model_id}"] with input_usd_per_million and output_usd_per_million '
+                "to configs/prices.toml",
+            )
+        if self.budget.cap_nano is None:
+            raise BudgetError(
+                "a model that costs money needs a cap",
+                where=model_id,
+                fix="give max_usd (budget_usd in a sweep, --max-usd), or usd_per_month in llmclf.toml",
+            )
+        return price
+
+    def _make_budget(self, max_usd: float | None) -> Budget:
+        month_left = None
+        if self.rules.usd_per_month is not None:
+            first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            spent = self.store.spent_nano(since=first)
+            month_left = max(0, round(self.rules.usd_per_month * 1e9) - spent.settled - spent.reserved_unsettled)
+        own = None if max_usd is None else round(max_usd * 1e9)
+        caps = [cap for cap in (own, month_left) if cap is not None]
+        return Budget(min(caps) if caps else None)
+
+
+def _check_numbers(max_usd: float | None, concurrency: int) -> None:
+    problems = []
+    if max_usd is not None and not 0 <= max_usd < math.inf:
+        problems.append(f"max_usd must be a number of dollars, 0 or more; got {max_usd!r}")
+    if concurrency < 1:
+        problems.append(f"concurrency must be at least 1; got {concurrency!r}")
+    if problems:
+        raise ConfigError("can't be made", where="Runtime", problems=problems)
+
+
+def _redaction(privacy: Privacy) -> Redaction:
+    return Redaction(when=privacy.redact, kinds=privacy.kinds, names=privacy.names, metadata_keys=privacy.metadata_keys)

@@ -1,0 +1,51 @@
+"""Pure numbers over arrays: estimates with intervals that hold where positives are few.
+
+proportion   one share of independent or grouped trials: Wilson, Clopper-Pearson, Jeffreys
+sampling     how labelled items stand for a population: strata, weights, groups
+totals       likely numbers of population items in each cell
+stratified   recall, precision, specificity, prevalence, flag rate, F1
+projection   precision, flag rate and dollars at an assumed prevalence
+ranking      ROC AUC, average precision, Brier score
+scaling      scores to probabilities
+"""
+
+from llmclf.stats.projection import dollars_per_1000, projected_flag_rate, projected_precision
+from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
+from llmclf.stats.ranking import average_precision, brier, roc_auc
+from llmclf.stats.sampling import Sampling
+from llmclf.stats.stratified import (
+    LARGEST_SHARE,
+    LEAST_POSITIVES,
+    Confusion,
+    confusion,
+    f1,
+    flag_rate,
+    precision,
+    prevalence,
+    recall,
+    specificity,
+)
+
+__all__ = [
+    "LARGEST_SHARE",
+    "LEAST_POSITIVES",
+    "Confusion",
+    "Sampling",
+    "average_precision",
+    "brier",
+    "clopper_pearson",
+    "clustered_wilson",
+    "confusion",
+    "dollars_per_1000",
+    "f1",
+    "flag_rate",
+    "jeffreys",
+    "precision",
+    "prevalence",
+    "projected_flag_rate",
+    "projected_precision",
+    "recall",
+    "roc_auc",
+    "specificity",
+    "wilson",
+]

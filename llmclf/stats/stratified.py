@@ -1,0 +1,217 @@
+"""Recall, precision and their kin from labels that stand for unequal parts of a population.
+
+`confusion` draws likely totals of the six cells (target or not x flagged, quiet, failed); every rate is a
+ratio of those totals. See `totals` for the method and for whose rate it is: that of the process behind the
+population, also where a stratum was labelled completely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llmclf.errors import DataError
+from llmclf.stats.sampling import Sampling
+from llmclf.stats.totals import DRAWS, Unseen, cell_totals
+from llmclf.types import Estimate
+
+FOUND, MISSED, FAILED_TARGET, FALSE_ALARM, QUIET, FAILED_OTHER = range(6)
+METHOD = "mid-p-gamma"
+
+LEAST_POSITIVES = 10
+"""Below so many positives (or flagged items, for precision) a rate is given as an interval only."""
+LEAST_FOR_PREVALENCE = 5
+LARGEST_SHARE = 0.2
+"""Where a single label stands for more of the estimated positives than this, be suspicious."""
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Six cells: seen counts, estimated totals, and draws of what the totals may be.
+
+    The order of cells is found, missed, failed target, false alarm, quiet, failed other.
+    """
+
+    counts: NDArray[np.int64]
+    """(6,) items in the sample."""
+    totals: NDArray[np.float64]
+    """(6,) weighted totals: the population's, as the sample says."""
+    draws: NDArray[np.float64]
+    """(draws, 6) likely totals."""
+    largest_weight_share: float | None
+    """Share of the estimated positives that the heaviest positive stands for; None without positives."""
+
+    @property
+    def n_positives(self) -> int:
+        """Targets in the sample, failed ones included."""
+        return int(self.counts[[FOUND, MISSED, FAILED_TARGET]].sum())
+
+
+def confusion(
+    positive: ArrayLike,
+    flagged: ArrayLike,
+    sampling: Sampling,
+    *,
+    failed: ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Confusion:
+    """The six cells of n items: truth values of being the target, being flagged, and having failed.
+
+    A failed item is in a cell of its own, whatever `flagged` says.
+    """
+    target, flag = np.asarray(positive, dtype=bool), np.asarray(flagged, dtype=bool)
+    fail = np.zeros(len(target), bool) if failed is None else np.asarray(failed, dtype=bool)
+    if not len(target) == len(flag) == len(fail) == len(sampling):
+        raise DataError("labels, flags and sampling differ in length", got=(len(target), len(flag), len(sampling)))
+    if len(target) == 0:
+        raise DataError("there are no items to count")
+    cells = np.where(fail, FAILED_TARGET, np.where(flag, FOUND, MISSED)) + np.where(target, 0, FALSE_ALARM)
+    weight = sampling.weight
+    heavy = weight[target]
+    return Confusion(
+        np.bincount(cells, minlength=6),
+        np.bincount(cells, weights=weight, minlength=6).astype(float),
+        cell_totals(
+            cells,
+            6,
+            sampling,
+            _unseen(target, flag & ~fail, fail, sampling),
+            rare=(FOUND, MISSED, FAILED_TARGET),
+            draws=draws,
+            seed=seed,
+        ),
+        float(heavy.max() / heavy.sum()) if len(heavy) else None,
+    )
+
+
+def _unseen(
+    target: NDArray[np.bool_], flag: NDArray[np.bool_], fail: NDArray[np.bool_], sampling: Sampling
+) -> list[Unseen]:
+    """A found target, one that was not found, and a false alarm that the sample may have missed.
+
+    An unseen target is put where its like (flagged, or not) was seen: in strata cut by the classifier's own
+    score nothing is flagged in the rest, and a find there would only blur recall. A false alarm may be
+    anywhere: that no item of a large stratum was flagged does not say that none is.
+    """
+    failing = float(fail.mean())
+    found, missed, alarm = (_size(one, target, sampling) for one in (target & flag, target & ~flag, flag & ~target))
+    return [
+        Unseen(_heaviest(flag, sampling), (FOUND,), (1.0,), found),
+        Unseen(_heaviest(~flag, sampling), (MISSED, FAILED_TARGET), (1 - failing, failing), missed),
+        Unseen(_heaviest(~target, sampling), (FALSE_ALARM,), (1.0,), alarm),
+    ]
+
+
+def _size(like: NDArray[np.bool_], target: NDArray[np.bool_], sampling: Sampling) -> float:
+    """How many unseen items come together: as many as those of their kind do, or as targets do where none was seen."""
+    return sampling.alikeness(like if like.any() else target)
+
+
+def _heaviest(where: NDArray[np.bool_], sampling: Sampling) -> int:
+    """The stratum of largest weight among those with an item in `where` (among all, where there is none)."""
+    seen = np.bincount(sampling.stratum, weights=where, minlength=len(sampling.population)) > 0
+    weight = sampling.stratum_weight
+    return int(np.argmax(np.where(seen, weight, -1.0) if seen.any() else weight))
+
+
+def recall(
+    confusion: Confusion,
+    *,
+    failed: Literal["missed", "left_out"] = "missed",
+    level: float = 0.95,
+    least: int = LEAST_POSITIVES,
+) -> Estimate:
+    """Share of the targets that were found. Failed ones count as missed, or are left out.
+
+    With fewer than `least` positives there is no value, only an interval; with none, neither.
+    """
+    lost = (MISSED, FAILED_TARGET) if failed == "missed" else (MISSED,)
+    seen = int(confusion.counts[[FOUND, *lost]].sum())
+    return _rate(confusion, (FOUND,), lost, level, seen, least, "positives", "recall")
+
+
+def precision(confusion: Confusion, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
+    """Share of the flagged items that are targets, at the prevalence the sampling stands for."""
+    seen = int(confusion.counts[[FOUND, FALSE_ALARM]].sum())
+    return _rate(confusion, (FOUND,), (FALSE_ALARM,), level, seen, least, "flagged items", "precision")
+
+
+def specificity(confusion: Confusion, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
+    """Share of the non-targets that are left quiet; failed ones are left out."""
+    seen = int(confusion.counts[[QUIET, FALSE_ALARM]].sum())
+    return _rate(confusion, (QUIET,), (FALSE_ALARM,), level, seen, least, "answered negatives", "specificity")
+
+
+def prevalence(confusion: Confusion, *, level: float = 0.95, least: int = LEAST_FOR_PREVALENCE) -> Estimate:
+    """Share of the population that is a target. Without a positive only an upper limit is left."""
+    targets = (FOUND, MISSED, FAILED_TARGET)
+    others = (FALSE_ALARM, QUIET, FAILED_OTHER)
+    return _rate(confusion, targets, others, level, confusion.n_positives, least, "positives", "prevalence")
+
+
+def flag_rate(confusion: Confusion, *, level: float = 0.95) -> Estimate:
+    """Share of the answered items that are flagged."""
+    flagged, quiet = (FOUND, FALSE_ALARM), (MISSED, QUIET)
+    seen = int(confusion.counts[[*flagged, *quiet]].sum())
+    return _rate(confusion, flagged, quiet, level, seen, 1, "answered items", "flag rate")
+
+
+def f1(confusion: Confusion, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
+    """2 found / (2 found + missed + false alarms), failed targets among the missed."""
+    found, lost = (FOUND, FOUND), (MISSED, FAILED_TARGET, FALSE_ALARM)
+    return _rate(confusion, found, lost, level, confusion.n_positives, least, "positives", "F1")
+
+
+def interval_of(
+    confusion: Confusion,
+    value: float,
+    values: NDArray[np.float64],
+    *,
+    level: float,
+    seen: int,
+    least: int,
+    unit: str = "positives",
+    noun: str = "figure",
+    method: str = METHOD,
+) -> Estimate:
+    """The estimate of `value` with the central `level` of the drawn `values` as its interval.
+
+    Below `least` items of the kind it rests on (`seen`) it has no value and says how many more it needs.
+    """
+    tail = (1 - level) / 2
+    low, high = (float(end) for end in np.quantile(values, [tail, 1 - tail]))
+    low, high = min(low, value), max(high, value)
+    share, positives = confusion.largest_weight_share, confusion.n_positives
+    if seen >= least:
+        return Estimate(value, low, high, method, positives, share)
+    article = "an" if noun[0] in "aeiouF" else "a"
+    why = f"{seen} {unit} can't give {article} {noun} figure: needs {least - seen} more at least"
+    why += f"; {level * 100:g} % interval {_short(low)}-{_short(high)}"
+    return Estimate(None, low, high, method, positives, share, why)
+
+
+def _short(number: float) -> str:
+    return f"{number:.2g}" if abs(number) < 1 else f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _rate(
+    confusion: Confusion,
+    hits: Sequence[int],
+    misses: Sequence[int],
+    level: float,
+    seen: int,
+    least: int,
+    unit: str,
+    noun: str,
+) -> Estimate:
+    top, rest = confusion.draws[:, list(hits)].sum(axis=1), confusion.draws[:, list(misses)].sum(axis=1)
+    hit, miss = float(confusion.totals[list(hits)].sum()), float(confusion.totals[list(misses)].sum())
+    if seen == 0 and noun != "prevalence":
+        return Estimate.unknown(f"no {unit}: {noun} can't be known", n_positives=confusion.n_positives, method=METHOD)
+    drawn = np.divide(top, top + rest, out=np.zeros_like(top), where=top + rest > 0)
+    return interval_of(confusion, hit / (hit + miss), drawn, level=level, seen=seen, least=least, unit=unit, noun=noun)
