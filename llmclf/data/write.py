@@ -1,0 +1,75 @@
+"""Conversations and labels to JSON Lines: whole or not at all, and read back as they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+from llmclf.data.files import atomic_writer
+from llmclf.data.parse import T, parse_line
+from llmclf.errors import DataError, shorten
+from llmclf.types import Conversation, Example
+from llmclf.types.hashing import plain
+
+_LISTED = 20
+
+
+def write_conversations(path: str | Path, conversations: Iterable[Conversation]) -> int:
+    """Writes one conversation a line (gzip for a name in .gz) and returns how many.
+
+    The file takes its name only when it is complete. Every line is read back before it is kept:
+    what can't be read again as it was (two with one id, NaN in metadata, an unknown speaker) is
+    listed in a DataError, and no file is left.
+    """
+    return _write(Path(path), conversations, Conversation, lambda conversation: conversation.id)
+
+
+def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
+    """Writes one example a line and returns how many; as `write_conversations`."""
+    return _write(Path(path), examples, Example, lambda example: example.item)
+
+
+def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Hashable]) -> int:
+    seen: set[Hashable] = set()
+    problems: list[str] = []
+    count = 0
+    with atomic_writer(path) as file:
+        for value in values:
+            id = key(value)
+            line, problem = _line(value, kind)
+            if id in seen:
+                problem = "its id stands twice"
+            seen.add(id)
+            if problem:
+                problems.append(f"{shorten(str(id), 60)}: {problem}")
+            file.write(line + b"\n")
+            count += 1
+        if problems:
+            shown = problems[:_LISTED] + ([f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else [])
+            raise DataError(
+                f"values that can't be written as they are: {len(problems)}", where=str(path), problems=shown
+            )
+    return count
+
+
+def _line(value: T, kind: type[T]) -> tuple[bytes, str]:
+    """The line for a value, and what is wrong with it (empty: nothing)."""
+    try:
+        row = plain(value)
+        line = _encoded(row)
+    except (TypeError, ValueError) as error:
+        return b"", f"can't be written as JSON ({shorten(str(error), 60)})"
+    back = parse_line(line, kind)
+    if isinstance(back, list):
+        return line, "; ".join(fault.what for fault in back[:3])
+    return line, "" if plain(back) == row else "would be read back changed"
+
+
+def _encoded(row: Any) -> bytes:
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half characters can only stand as \ud800
+        return json.dumps(row, allow_nan=False).encode()
