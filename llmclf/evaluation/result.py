@@ -1,0 +1,153 @@
+"""The figures of one classifier on one dataset, and their forms: JSON, data frame, terminal, notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from llmclf.errors import MissingPieceError
+from llmclf.render.tables import html_table, rich_table
+from llmclf.types import Costs, Estimate
+
+FIGURES = (
+    "recall",
+    "recall_answered",
+    "precision",
+    "projected_precision",
+    "specificity",
+    "prevalence",
+    "flag_rate",
+    "f1",
+    "pr_auc",
+    "roc_auc",
+    "brier",
+    "dollars_per_1000",
+)
+"""The estimates of an evaluation, in the order they are shown."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a classifier's predictions are against labels. Every rate is an `Estimate`.
+
+    Where the dataset's design is known, rates are those of the population it was drawn from, weighted; where
+    it is not, recall and specificity are of this set, and whatever depends on how rare the target is, is
+    projected to `costs.prevalence` or not given.
+    """
+
+    task: str
+    target: str
+    classifier_id: str
+    dataset: str
+    design: str
+    """The kind of the dataset's design: random, stratified, weighted, class_balanced or unknown."""
+    knows_prevalence: bool
+    """True where rates at production's prevalence follow from the labels."""
+    sources: Mapping[str, int]
+    """Examples by source: gold, silver, synthetic, feedback."""
+    simulated: bool
+    """True where a simulated vendor answered: the figures say nothing about any model."""
+    level: float
+    """Of every interval; .95 unless asked otherwise."""
+    costs: Costs
+    n: int
+    """Labelled examples."""
+    n_positives: int
+    """Targets among them, failed ones included."""
+    n_groups: int
+    """Groups of examples that share chance; intervals count these."""
+    counts: Mapping[str, int]
+    """tp, fp, fn, tn among the answered examples, unweighted."""
+    failed: Mapping[str, int]
+    """Failed examples by kind of error; never true negatives."""
+    failed_positives: int
+    ungrounded: int
+    """Predictions with a quote that is not in the conversation."""
+    truncated: int
+    """Predictions whose model did not see the whole conversation."""
+    unlabelled: tuple[str, ...]
+    """Items that were predicted but carry no label for the task; they are in no figure."""
+    recall: Estimate
+    """Share of targets found; a failed target counts as missed."""
+    recall_answered: Estimate
+    """The same with failed targets left out."""
+    precision: Estimate
+    """At the design's own prevalence; not given where that is not known."""
+    specificity: Estimate
+    """Share of answered non-targets that stay quiet."""
+    prevalence: Estimate
+    flag_rate: Estimate
+    """Share of items flagged: of the population, or projected to `costs.prevalence`."""
+    projected_precision: Estimate
+    """Precision if `costs.prevalence` of all items were targets."""
+    f1: Estimate
+    pr_auc: Estimate
+    """Average precision, at the prevalence of the population, or else of the set."""
+    roc_auc: Estimate
+    brier: Estimate
+    dollars_per_1000: Estimate
+    """Misses, false alarms, reviews and the model's price for 1,000 items at `costs.prevalence`."""
+    cost_per_item_usd: float | None
+    """The model's mean price; None where any price is unknown."""
+    latency_p50: float | None
+    """Seconds; None where nothing was timed."""
+    latency_p95: float | None
+    by_failure_mode: Mapping[str, Estimate] = field(default_factory=dict)
+    """Recall of the targets that show each failure mode."""
+    by_label: Mapping[str, Estimate] = field(default_factory=dict)
+    """For each label other than the target, the share of its items that is flagged: false alarms."""
+    label_counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures must know, in plain sentences."""
+
+    @property
+    def synthetic(self) -> bool:
+        """True where any example was written or generated rather than observed."""
+        return self.sources.get("synthetic", 0) > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON types; estimates as objects, an unknown one with a null value."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__} | {"synthetic": self.synthetic}
+
+    def to_json(self) -> str:
+        """`to_dict()` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One row for each estimate: its name, of what (a failure mode, a label), value, low, high and the rest."""
+        named = [(name, "", getattr(self, name)) for name in FIGURES]
+        named += [("recall", mode, estimate) for mode, estimate in self.by_failure_mode.items()]
+        named += [("flag_rate", label, estimate) for label, estimate in self.by_label.items()]
+        return [{"figure": figure, "of": of, **estimate.to_dict()} for figure, of, estimate in named]
+
+    def to_frame(self) -> Any:
+        """`to_rows()` as a pandas DataFrame; MissingPieceError where pandas is not installed."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingPieceError(
+                "data frames need pandas", where="Evaluation.to_frame", fix="pip install 'llmclf[tables]'"
+            ) from error
+        return pd.DataFrame(self.to_rows())
+
+    def __rich__(self) -> Any:
+        from llmclf.evaluation.table import table_of
+
+        return rich_table(table_of(self))
+
+    def _repr_html_(self) -> str:
+        from llmclf.evaluation.table import table_of
+
+        return html_table(table_of(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value.to_dict()
+    if isinstance(value, Costs):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

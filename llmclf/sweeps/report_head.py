@@ -1,0 +1,120 @@
+"""The top of the report (what was asked, of what, and the answer) and its foot (where the numbers come from)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from string import Template
+from typing import Any
+
+from llmclf.evaluation.notes import percent
+from llmclf.sweeps.report_words import STAMP, common_notes, money, page_text, units
+from llmclf.sweeps.surface import Surface
+from llmclf.sweeps.views import STOPPED, known_design
+
+
+def head(surface: Surface) -> str:
+    """Question, data, stamps, the verdict in one sentence, and what the numbers do not say."""
+    stamps = []
+    if surface.dataset.is_synthetic:
+        stamps.append('<span class="stamp">SYNTHETIC DATA</span>')
+    if surface.stopped:
+        stamps.append(f'<span class="stamp">STOPPED: {escape(surface.stopped.upper())}</span>')
+    started = str(surface.run_card.get("started_at", ""))[:10]
+    eyebrow = " · ".join(part for part in ("llmclf sweep", surface.task.name, surface.dataset.name, started) if part)
+    asked = f"{len(surface.cells)} configurations, asked about the same {len(surface.dataset)} {units(surface.task)}."
+    return Template(page_text("head.html")).substitute(
+        eyebrow=escape(eyebrow),
+        question=escape(surface.task.question),
+        asked=asked,
+        stamps=" ".join(stamps),
+        verdict=escape(surface.best().sentence),
+        about=escape(_about(surface)),
+        prices=escape(_prices(surface)),
+        notes="".join(f"<li>{escape(note)}</li>" for note in _notes(surface)),
+    )
+
+
+def _about(surface: Surface) -> str:
+    spoken_of = "the population" if known_design(surface) else "this set"
+    return (
+        f"{surface.positives} of the {len(surface.dataset)} {units(surface.task)} are targets. Recall and false alarms "
+        f"are of {spoken_of}; dollars are at an assumed prevalence of {percent(surface.costs.prevalence)}."
+    )
+
+
+def _prices(surface: Surface) -> str:
+    costs = surface.costs
+    failed = "a review" if costs.on_error == "review" else "a miss where it was a target"
+    return (
+        f"Dollars add up model, reviews, misses and false alarms: a miss costs {money(costs.missed_usd)}, a flagged "
+        f"item {costs.review_minutes:g} minutes of a reviewer at {money(costs.reviewer_usd_per_hour)} an hour, a false "
+        f"alarm {money(costs.false_alarm_usd)} more, a failed item {failed}."
+    )
+
+
+def _notes(surface: Surface) -> list[str]:
+    """What a reader must know before believing a figure; each thing once."""
+    notes = [STOPPED[surface.stopped]] if surface.stopped else []
+    notes += common_notes(surface)
+    if surface.dataset.design.note:
+        notes.append(f"About the data: {surface.dataset.design.note.rstrip('.')}.")
+    notes += [f"Left out: {skip.label}: {skip.why}." for skip in surface.skipped]
+    if surface.simulated:
+        notes.append(f"{len(surface.simulated)} cells are simulated. They stand apart at the end and decide nothing.")
+    return notes
+
+
+def foot(surface: Surface) -> str:
+    """The run card, and how to read the page."""
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in _card_rows(surface))
+    simulated = f"{STAMP} is made up by a simulated vendor that is told the truth." if surface.simulated else ""
+    return Template(page_text("foot.html")).substitute(rows=rows, simulated=simulated)
+
+
+def _card_rows(surface: Surface) -> Iterable[tuple[str, str]]:
+    card = surface.run_card
+    yield "run", _code(surface.run_id)
+    yield "inputs", _code(surface.inputs_hash)
+    yield "dataset", f"{escape(surface.dataset.name)} {_code(str(card.get('dataset', {}).get('sha256', '')))}"
+    yield "task", f"{escape(surface.task.name)} {_code(str(card.get('task', {}).get('sha256', '')))}"
+    yield "config", _code(str(card.get("config_sha256", "")))
+    for name, sha256 in card.get("prompts", {}).items():
+        yield "prompt", f"{escape(name)} {_code(sha256)}"
+    git = card.get("git")
+    yield "commit", f"{_code(git['sha'])}{' with uncommitted changes' if git['dirty'] else ''}" if git else "not known"
+    yield "seed", escape(f"{card.get('seed', '')}")
+    yield "folds", escape(f"{card.get('folds', '')}, held out by {', '.join(card.get('hold_out', []))}")
+    for model, price in card.get("prices", {}).items():
+        yield "price", f"{escape(model)}: {escape(_price(price))}"
+    yield (
+        "versions",
+        escape(", ".join(f"{name} {value}" for name, value in card.get("versions", {}).items()) or "not known"),
+    )
+    machine = card.get("machine", {})
+    yield "machine", escape(", ".join(f"{value}" for value in _machine(machine)))
+    yield "started", escape(str(card.get("started_at", "")))
+    if "spent_usd" in card:
+        billed = card["possibly_billed"]
+        maybe = f"; {billed} more may have been billed" if billed else ""
+        yield "paid now", escape(f"{money(card['spent_usd'])} for {card['calls']} calls{maybe}")
+
+
+def _price(price: Mapping[str, Any] | None) -> str:
+    if price is None:
+        return "not known"
+    return (
+        f"${price['input_usd_per_million']:g} in, ${price['cached_input_usd_per_million']:g} cached, "
+        f"${price['output_usd_per_million']:g} out a million tokens ({price['source']})"
+    )
+
+
+def _machine(machine: Mapping[str, Any]) -> Iterable[str]:
+    if machine:
+        yield f"{machine['system']} {machine['processor']}"
+        yield f"{machine['cores']} cores"
+        yield f"Python {machine['python']}"
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>" if text else "not known"

@@ -1,0 +1,52 @@
+"""Where a cell's dollars come from: the model, reviews, misses and false alarms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from llmclf.evaluation.drawn import drawn
+from llmclf.sweeps.measured import MeasuredCell
+from llmclf.sweeps.surface import Surface
+from llmclf.sweeps.verdicts import wrong_kind
+
+PARTS = {"model": "model", "review": "reviews", "missed": "misses", "false_alarms": "false alarms"}
+"""The parts, and their names for people."""
+
+
+def spending(cell: MeasuredCell, surface: Surface) -> dict[str, float] | None:
+    """Expected dollars per 1,000 items at the assumed prevalence, by part; None where the sum is not known.
+
+    Their sum is the cell's `usd`: shares within targets and within the others, weighted as the
+    sampling design says, mixed at the prevalence. A model of unknown price counts as 0 here.
+    """
+    if cell.evaluation is None or not cell.usd.is_known:
+        return None
+    costs, task = surface.costs, surface.task
+    examples = surface.dataset.examples
+    weights = dict(
+        zip((example.item for example in examples), drawn(surface.dataset, examples).sampling.weight, strict=True)
+    )
+    labels = {example.item: example.labels[task.name] for example in examples}
+    totals: defaultdict[tuple[bool, str], float] = defaultdict(float)
+    sizes: defaultdict[bool, float] = defaultdict(float)
+    for prediction in cell.predictions:
+        label, weight = labels[prediction.item], float(weights[prediction.item])
+        target = label == task.target
+        state = wrong_kind(prediction, label, task) or ("found" if target else "quiet")
+        totals[target, state] += weight
+        sizes[target] += weight
+    mix = {True: 1000 * costs.prevalence, False: 1000 * (1 - costs.prevalence)}
+
+    def items(target: bool, state: str) -> float:
+        return mix[target] * totals[target, state] / sizes[target]
+
+    failed, failed_targets = items(True, "failed") + items(False, "failed"), items(True, "failed")
+    by_review = costs.on_error == "review"
+    reviewed = items(True, "found") + items(False, "false_alarm") + (failed if by_review else 0.0)
+    missed = items(True, "missed") + (0.0 if by_review else failed_targets)
+    return {
+        "model": 1000 * (cell.evaluation.cost_per_item_usd or 0.0),
+        "review": reviewed * costs.review_usd,
+        "missed": missed * costs.missed_usd,
+        "false_alarms": items(False, "false_alarm") * costs.false_alarm_usd,
+    }

@@ -1,0 +1,181 @@
+"""The surface: the front, the best cell and whether that is decided, limits, and the forms it is shown in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from sweep_workspace import make_cell, make_dataset, make_surface, make_task
+
+from llmclf.config.schemas import LimitsTable
+from llmclf.sweeps import MeasuredCell, Surface
+from llmclf.sweeps.spending import spending
+from llmclf.types import Costs, Design, Estimate, Predictions, Stratum
+
+DATASET = make_dataset(targets=60, adjacent=40, clean=500)
+COSTS = Costs(prevalence=0.02)
+
+
+def surface_of_five(**more: object) -> Surface:
+    """Cheap and slow, dear and fast, beaten by both, and two simulated ones that would beat all."""
+    return make_surface(
+        DATASET,
+        make_cell("cheap", DATASET, missed=2, alarms=0, seconds=9.0, costs=COSTS),
+        make_cell("fast", DATASET, missed=40, alarms=20, seconds=1.0, costs=COSTS),
+        make_cell("beaten", DATASET, missed=45, alarms=30, seconds=10.0, costs=COSTS),
+        make_cell("dream", DATASET, seconds=0.1, simulated=True, costs=COSTS),
+        make_cell("other dream", DATASET, missed=1, seconds=0.2, simulated=True, costs=COSTS),
+        **more,
+    )
+
+
+def test_the_front_holds_what_nothing_real_beats() -> None:
+    """Cheapest first; a cell that is dearer and slower is off it, and so is every simulated one."""
+    assert [cell.label for cell in surface_of_five().pareto()] == ["cheap", "fast"]
+
+
+def test_the_best_cell_is_real_and_told_apart() -> None:
+    """Its interval lies below the others', and the sentence names it, the next, and the price of doing nothing."""
+    best = surface_of_five().best()
+    assert best.cell is not None
+    assert best.cell.label == "cheap"
+    assert best.sentence.startswith("cheap costs least: $")
+    assert "the next, fast" in best.sentence
+    assert "Flagging nothing would cost $800." in best.sentence
+
+
+def test_other_prices_are_computed_again() -> None:
+    """Where a miss costs next to nothing, no cell pays for its false alarms; the sweep's own prices stay."""
+    surface = surface_of_five()
+    free = surface.best(missed_usd=0.01)
+    assert free.costs.missed_usd == 0.01
+    assert "No cell pays at these prices" in free.sentence
+    assert surface.best().sentence.startswith("cheap costs least")
+
+
+def test_cells_that_cannot_be_told_apart_are_not_decided() -> None:
+    """One item's difference decides nothing: both are named."""
+    near = make_surface(
+        DATASET,
+        make_cell("one", DATASET, missed=5, alarms=2, costs=COSTS),
+        make_cell("two", DATASET, missed=6, alarms=2, costs=COSTS),
+    )
+    best = near.best()
+    assert best.cell is None
+    assert [cell.label for cell in best.candidates] == ["one", "two"]
+    assert best.sentence.startswith("Not decided: one has the lowest figure")
+    assert "can't be told apart from two" in best.sentence
+
+
+def test_simulated_cells_alone_decide_nothing() -> None:
+    """However good a simulated cell is, there is no best and no front."""
+    surface = make_surface(DATASET, make_cell("dream", DATASET, simulated=True))
+    assert surface.best().cell is None
+    assert surface.best().sentence == "No real cell was measured; simulated cells decide nothing."
+    assert surface.pareto() == ()
+
+
+def test_a_figure_that_is_not_known_is_never_best() -> None:
+    """Below ten targets dollars can't be estimated, and the reason stands in the sentence."""
+    few = make_dataset(targets=4, clean=100)
+    best = make_surface(few, make_cell("perfect", few)).best()
+    assert best.cell is None
+    assert "No real cell's dollars are known" in best.sentence
+    assert "positives" in best.sentence
+
+
+def test_a_cell_that_is_not_done_has_no_figures() -> None:
+    """Its dollars say how far it came; it is neither best nor on the front."""
+    done = make_cell("done", DATASET, missed=50, costs=COSTS)
+    begun = replace(make_cell("begun", DATASET), state="incomplete", evaluation=None, predictions=Predictions())
+    surface = make_surface(DATASET, begun, done, stopped="interrupted")
+    assert surface.best().cell == done
+    assert surface.pareto() == (done,)
+    assert begun.usd.why_not == "incomplete: 0 of 600 items were asked"
+
+
+def test_cells_beyond_limits_are_marked_and_not_chosen() -> None:
+    """Each limit that is not kept is named; what can't be checked is not taken as kept."""
+    limits = LimitsTable(p95_seconds=2.0, usd_per_conversation=0.001, flags_per_day=1.0)
+    slow = make_cell("slow", DATASET, seconds=3.0, nano=2_000_000, limits=limits, costs=COSTS)
+    assert [text.split(" over")[0] for text in slow.beyond] == [
+        "p95 3.0 s is",
+        "$0.0020 a conversation is",
+        "unknown flags a day are",
+    ]
+    fine = make_cell("fine", DATASET, missed=9, seconds=1.0, limits=LimitsTable(p95_seconds=2.0), costs=COSTS)
+    best = make_surface(DATASET, slow, fine).best()
+    assert best.cell == fine
+    assert make_surface(DATASET, slow).best().sentence == "No real cell keeps to the limits."
+
+
+@pytest.mark.parametrize(
+    "design", [Design(), Design("random"), Design("stratified", (Stratum("a", 900, 300), Stratum("b", 30_000, 300)))]
+)
+@pytest.mark.parametrize("on_error", ["review", "miss"])
+def test_parts_add_up_to_the_dollars(design: Design, on_error: str) -> None:
+    """Model, reviews, misses and false alarms are the cell's dollars, under every design, failed items included."""
+    plain = make_dataset(targets=60, adjacent=40, clean=500, design=design)
+    examples = tuple(replace(example, stratum="ab"[number % 2]) for number, example in enumerate(plain.examples))
+    dataset = replace(plain, examples=examples)
+    cell = make_cell("some", dataset, missed=7, alarms=5, failed=9, nano=1_500_000)
+    surface = make_surface(dataset, cell).repriced(Costs(on_error=on_error))  # type: ignore[arg-type]
+    parts = spending(surface.cells[0], surface)
+    assert parts is not None
+    assert sum(parts.values()) == pytest.approx(surface.cells[0].usd.value)
+    assert parts["model"] == pytest.approx(1.5)
+
+
+def test_the_terminal_form_fits_80_columns_and_keeps_simulated_apart() -> None:
+    """Real cells in one table, simulated ones stamped in another below the verdict."""
+    surface = surface_of_five()
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(surface)
+    text = console.export_text()
+    assert max(len(line) for line in text.splitlines()) <= 80
+    real, simulated = text.split("SIMULATED cells", 1)
+    assert "dream" not in real
+    assert "cheap" in real
+    assert simulated.count("SIMULATED") == 2
+    assert "0.97" in real
+
+
+def test_every_form_carries_the_stamp() -> None:
+    """JSON, CSV, data frame and notebook say what is simulated."""
+    surface = surface_of_five()
+    document = json.loads(surface.to_json())
+    assert [cell["label"] for cell in document["simulated_cells"]] == ["dream", "other dream"]
+    assert all(not cell["simulated"] for cell in document["cells"])
+    assert document["front"] == ["cheap", "fast"]
+    rows = list(csv.DictReader(io.StringIO(surface.to_csv())))
+    assert [(row["label"], row["simulated"], row["on_front"]) for row in rows[-2:]] == [
+        ("dream", "True", "False"),
+        ("other dream", "True", "False"),
+    ]
+    assert float(rows[0]["recall_low"]) < float(rows[0]["recall"]) < float(rows[0]["recall_high"])
+    html = surface._repr_html_()
+    assert html.index("cheap") < html.index("SIMULATED") < html.index("dream")
+
+
+def test_a_data_frame_has_a_row_for_each_cell() -> None:
+    """With pandas installed."""
+    pytest.importorskip("pandas")
+    assert list(surface_of_five().to_frame()["label"]) == ["cheap", "fast", "beaten", "dream", "other dream"]
+
+
+def test_a_notebook_shows_names_as_text() -> None:
+    """A label is never markup."""
+    surface = make_surface(DATASET, make_cell("<b>x</b>", DATASET))
+    assert "&lt;b&gt;x&lt;/b&gt;" in surface._repr_html_()
+
+
+def test_failed_items_are_counted_by_kind() -> None:
+    """They stand beside the figures, never among the clean."""
+    cell: MeasuredCell = make_cell("lossy", DATASET, failed=3)
+    assert cell.failed == {"unparsable": 3}
+    assert isinstance(cell.recall, Estimate)
+    assert make_task().target == "refused"
