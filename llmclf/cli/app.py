@@ -1,0 +1,47 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from llmclf.cli import classifying, data, models, records, sweeps, workspaces
+
+app = typer.Typer(
+    name="llmclf",
+    help="Ship classifiers for rare conversational breakdowns: cost, latency and error with honest intervals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from llmclf import __version__
+
+        typer.echo(f"llmclf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+app.command()(workspaces.demo)
+app.command()(workspaces.init)
+app.command()(workspaces.check)
+app.command()(workspaces.status)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.command()(classifying.classify)
+app.command()(classifying.train)
+app.command()(classifying.evaluate)
+app.add_typer(sweeps.app, name="sweep")
+app.command()(records.spend)
+app.add_typer(records.runs, name="runs")
+app.add_typer(records.store, name="store")

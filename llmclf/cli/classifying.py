@@ -1,0 +1,156 @@
+"""classify, train, evaluate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmclf.cli.common import (
+    JsonOption,
+    MaxUsdOption,
+    PlanOption,
+    StoreOption,
+    progress,
+    runtime,
+    show,
+    tell,
+    workspace,
+)
+
+_Classifier = Annotated[str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")]
+
+
+def classify(
+    name: _Classifier,
+    file: Annotated[str, typer.Argument(help="A pasted chat, JSON messages, or JSONL; - reads stdin.")] = "-",
+    speaker: Annotated[
+        list[str] | None, typer.Option("--speaker", help="Who a name is, as NAME=bot (or user, human_agent, ...).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write all predictions here, JSON Lines.")] = None,
+    store: StoreOption = None,
+    max_usd: MaxUsdOption = None,
+    plan: PlanOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which label each conversation has."""
+    from llmclf.classifiers.loading import load_classifier
+    from llmclf.cli.views import predictions_view
+    from llmclf.data.pasted import read_any
+    from llmclf.workspace import verbs
+
+    text = sys.stdin.read() if file == "-" else None
+    conversations = read_any(text if text is not None else Path(file), speakers_of(speaker))
+    with runtime(store, max_usd) as opened:
+        classifier = load_classifier(name, runtime=opened)
+        if plan:
+            from llmclf.sweeps.plan import plan_items
+
+            show(plan_items(classifier, conversations, opened), as_json)
+            return
+        with progress(classifier.name, None) as update:
+            done = [0]
+
+            def count(_: object) -> None:
+                done[0] += 1
+                update(done[0])
+
+            predictions = verbs.classify(conversations, classifier, runtime=opened, on_done=count)
+        if out is not None:
+            _write_lines(out, predictions)
+        show(predictions_view(predictions, conversations, classifier.task), as_json)
+
+
+def train(
+    name: _Classifier,
+    dataset: Annotated[str, typer.Option("--dataset", help="A name from configs/datasets, or a path.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Train a probe on your labels; the same inputs give the same file."""
+    from llmclf.data.loading import load_dataset
+    from llmclf.workspace import verbs
+
+    probe, path = verbs.train(name, load_dataset(dataset, workspace()), workspace=workspace())
+    if as_json:
+        show({"classifier_id": probe.id, "path": str(path)}, True)
+        return
+    tell(f"{probe.id} is in {path}")
+    tell(f"next: llmclf evaluate {name} --dataset {dataset}   (by cross-validation: it has seen these labels)")
+
+
+def evaluate(
+    name: _Classifier,
+    dataset: Annotated[str, typer.Option("--dataset", help="A labelled dataset: a name, or a path.")],
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds for a probe, which is trained anew in each.")] = 5,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option("--hold-out", help="Never on both sides of a fold: group, or a name of metadata. Repeatable."),
+    ] = None,
+    max_items: Annotated[int | None, typer.Option(min=2, help="Draw only so many, the target in proportion.")] = None,
+    prevalence: Annotated[float, typer.Option(min=0, max=1, help="Production's share of the target.")] = 0.005,
+    missed_usd: Annotated[float, typer.Option(min=0, help="Dollars of a missed target.")] = 40.0,
+    false_alarm_usd: Annotated[float, typer.Option(min=0, help="Dollars of a false alarm, beyond its review.")] = 2.0,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", help="A condition such as 'recall.low>=0.7'; exit 2 where it fails. Repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
+    store: StoreOption = None,
+    max_usd: MaxUsdOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a classifier against labels; every figure comes with its interval."""
+    from llmclf.cli.requirements import failed_requirements
+    from llmclf.data.loading import load_dataset
+    from llmclf.types import Costs
+    from llmclf.workspace import verbs
+
+    labelled = load_dataset(dataset, workspace())
+    costs = Costs(missed_usd=missed_usd, false_alarm_usd=false_alarm_usd, prevalence=prevalence)
+    with runtime(store, max_usd) as opened, progress(name, max_items or len(labelled)) as update:
+        done = [0]
+
+        def count(_: object) -> None:
+            done[0] += 1
+            update(done[0])
+
+        evaluation, run_id = verbs.evaluate_classifier(
+            name,
+            labelled,
+            runtime=opened,
+            costs=costs,
+            folds=folds,
+            hold_out=tuple(hold_out or ("group",)),
+            max_items=max_items,
+            seed=seed,
+            on_done=count,
+        )
+    show(evaluation, as_json)
+    tell(f"run {run_id}")
+    failed = failed_requirements(evaluation.to_dict(), require or [])
+    for line in failed:
+        tell(f"not met: {line}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def speakers_of(given: list[str] | None) -> dict[str, Any]:
+    """`NAME=SPEAKER` pairs as a mapping; ConfigError where one is none."""
+    from llmclf.errors import ConfigError
+    from llmclf.types import SPEAKERS
+
+    pairs = {name: speaker for name, _, speaker in (pair.partition("=") for pair in given or ())}
+    wrong = [name for name, speaker in pairs.items() if speaker not in SPEAKERS]
+    if wrong:
+        raise ConfigError("--speaker takes NAME=SPEAKER", got=given, fix=f"a speaker is one of {', '.join(SPEAKERS)}")
+    return pairs
+
+
+def _write_lines(path: Path, predictions: Any) -> None:
+    import json
+
+    with path.open("w", encoding="utf-8") as file:
+        for prediction in predictions:
+            print(json.dumps(prediction.to_dict(), ensure_ascii=False), file=file)

@@ -1,0 +1,76 @@
+"""What every command shares: its options, where results go, progress, the runtime."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+StoreOption = Annotated[Path | None, typer.Option("--store", help="The store file. Default: llmclf.db here.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+MaxUsdOption = Annotated[
+    float | None, typer.Option("--max-usd", min=0, help="Never spend more than this, whatever happens.")
+]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Say what it would cost and send; do nothing.")]
+
+
+def workspace() -> Path:
+    """The working folder: the command's workspace."""
+    return Path.cwd()
+
+
+def store_path(given: Path | None) -> Path:
+    """The store file: the one given, or the workspace's."""
+    from llmclf.config import load_workspace
+
+    return given or workspace() / load_workspace(workspace()).store
+
+
+def show(result: Any, as_json: bool) -> None:
+    """Writes a result to stdout: as one JSON document, or as people like it."""
+    if as_json:
+        document = result.to_dict() if hasattr(result, "to_dict") else result
+        print(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+        return
+    from rich.console import Console
+
+    Console(soft_wrap=False).print(result)
+
+
+def tell(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def runtime(store: Path | None, max_usd: float | None = None, concurrency: int = 8) -> Iterator[Any]:
+    """A runtime on the workspace's store, closed in the end."""
+    from llmclf.llm.runtime import Runtime
+
+    with Runtime(store_path(store), max_usd=max_usd, workspace=workspace(), concurrency=concurrency) as made:
+        yield made
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar on a terminal's stderr; elsewhere silent. Yields a function of the count so far (and the total)."""
+    if not sys.stderr.isatty():
+        yield lambda done, total=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        known = total
+
+        def update(done: int, total: int | None = None) -> None:
+            bar.update(task, completed=done, total=total or known)
+
+        yield update

@@ -1,0 +1,93 @@
+"""sweep plan, run, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmclf.cli.common import JsonOption, MaxUsdOption, StoreOption, progress, runtime, show, tell
+
+app = typer.Typer(no_args_is_help=True, help="A grid of settings, measured: dollars, seconds and errors of each cell.")
+
+_Sweep = Annotated[str, typer.Argument(help="A name from configs/sweeps, or a path.", metavar="SWEEP")]
+_Report = Annotated[Path | None, typer.Option("--report", help="Write one self-contained HTML file here.")]
+
+
+@app.command("plan")
+def plan_(name: _Sweep, store: StoreOption = None, max_usd: MaxUsdOption = None, as_json: JsonOption = False) -> None:
+    """Say what a sweep would cost and send, before it does."""
+    from llmclf.sweeps import plan
+    from llmclf.workspace import verbs
+
+    with runtime(store, max_usd) as opened:
+        file, dataset, task = verbs.sweep_inputs(name, opened)
+        show(plan(file, dataset, task, opened), as_json)
+
+
+@app.command("run")
+def run_(
+    name: _Sweep,
+    report: _Report = None,
+    store: StoreOption = None,
+    max_usd: MaxUsdOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before spending.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure every cell; continues what was begun. Exit 2 where the budget ended it."""
+    from llmclf.sweeps import SweepInterrupted, write_report
+    from llmclf.workspace import verbs
+
+    with runtime(store, max_usd, verbs.sweep_concurrency(name)) as opened:
+        file, dataset, task = verbs.sweep_inputs(name, opened)
+        _confirm(file, dataset, task, opened, yes)
+        interrupted = False
+        with progress(name, None) as update:
+            try:
+                surface = verbs.sweep(name, runtime=opened, progress=lambda cell, done, total, usd: update(done, total))
+            except SweepInterrupted as stop:
+                surface, interrupted = stop.surface, True
+        if report is not None:
+            write_report(surface, report)
+            tell(f"report {report.resolve()}")
+    show(surface, as_json)
+    if interrupted:
+        tell("interrupted; run the same command again to go on")
+        raise typer.Exit(130)
+    if surface.stopped == "budget":
+        tell("the budget ended it; raise budget_usd and run again: what is done is kept")
+        raise typer.Exit(2)
+
+
+@app.command("report")
+def report_(
+    name: _Sweep, out: Annotated[Path, typer.Argument(help="The HTML file.")], store: StoreOption = None
+) -> None:
+    """Write the report of what a sweep has measured so far, from the store alone: nothing is bought."""
+    from llmclf.sweeps import stored_surface, write_report
+    from llmclf.workspace import verbs
+
+    with runtime(store) as opened:
+        file, dataset, task = verbs.sweep_inputs(name, opened)
+        surface = stored_surface(file, dataset, task, opened)
+        write_report(surface, out)
+    typer.echo(str(out.resolve()))
+
+
+def _confirm(file: Any, dataset: Any, task: Any, opened: Any, yes: bool) -> None:
+    """Asks before a sweep that may cost more than the workspace's `confirm_above_usd`."""
+    from llmclf.errors import BudgetError
+    from llmclf.sweeps import plan
+
+    limit = opened.rules.confirm_above_usd
+    planned = plan(file, dataset, task, opened)
+    if yes or planned.usd is None or planned.usd.high <= limit:
+        return
+    tell(f"This may cost ${planned.usd.low:.2f} to ${planned.usd.high:.2f} (confirm_above_usd is ${limit:.2f}).")
+    if not sys.stdin.isatty():
+        raise BudgetError(
+            "nobody is there to confirm the cost", where="sweep run", fix="give --yes, or raise confirm_above_usd"
+        )
+    typer.confirm("Go on?", abort=True, err=True)

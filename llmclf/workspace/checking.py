@@ -1,0 +1,145 @@
+"""Validate every file of a workspace and what the files say of each other. Spends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmclf.classifiers.loading import make_classifier
+from llmclf.config import DatasetFile, LlmFile, SweepFile, files, load_models, load_prices, load_prompt, load_task
+from llmclf.data.loading import load_dataset
+from llmclf.errors import ConfigError, LlmclfError, nearest
+from llmclf.llm.prices import map_entry
+
+_FILLED = {"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file and what is wrong with it; nothing where it is right."""
+
+    kind: str
+    name: str
+    path: Path
+    problem: str = ""
+
+
+def check_workspace(workspace: Path | None) -> list[Checked]:
+    """Every file that can be found from `workspace`, each read in full and held against the others."""
+    results = []
+    for kind in ("task", "prompt", "dataset", "classifier", "sweep"):
+        for name in files.listing(kind, workspace):
+            results.append(_checked(kind, name, files.find(kind, name, workspace).path, workspace))
+    for kind, read in (("models", load_models), ("prices", load_prices)):
+        path = (workspace or files.packaged_root()) / "configs" / f"{kind}.toml"
+        results.append(Checked(kind, kind, path, _problem_of(read, workspace)))
+    if workspace and (workspace / "llmclf.toml").is_file():
+        path = workspace / "llmclf.toml"
+        results.append(Checked("workspace", "llmclf", path, _problem_of(lambda _: files.load("workspace", path), None)))
+    return results
+
+
+def check_file(path: Path, workspace: Path | None) -> Checked:
+    """One file by its path; its kind follows from the folder it stands in."""
+    kind = kind_of(path)
+    if kind in ("models", "prices", "workspace"):
+        return Checked(kind, path.stem, path, _problem_of(lambda _: files.load(kind, path), None))
+    return _checked(kind, str(path), path, workspace)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of file that stands at `path`; ConfigError where the place says nothing."""
+    if path.name == "llmclf.toml":
+        return "workspace"
+    if path.name in ("models.toml", "prices.toml"):
+        return path.stem
+    if path.suffix == ".txt":
+        return "prompt"
+    for kind in ("task", "classifier", "dataset", "sweep"):
+        if f"{kind}s" in path.parts:
+            return kind
+    raise ConfigError(
+        "can't tell what kind of file this is",
+        where=str(path),
+        fix="keep it in configs/tasks, configs/classifiers, configs/datasets, configs/sweeps or prompts",
+    )
+
+
+def _checked(kind: str, name: str, path: Path, workspace: Path | None) -> Checked:
+    checks = {
+        "task": lambda root: load_task(name, root),
+        "prompt": lambda root: _check_prompt(name, root),
+        "dataset": lambda root: _check_dataset(name, root),
+        "classifier": lambda root: _check_classifier(name, root),
+        "sweep": lambda root: _check_sweep(name, root),
+    }
+    return Checked(kind, name, path, _problem_of(checks[kind], workspace))
+
+
+def _problem_of(check: object, workspace: Path | None) -> str:
+    try:
+        check(workspace)  # type: ignore[operator]
+    except LlmclfError as error:
+        return str(error)
+    return ""
+
+
+def _check_prompt(name: str, workspace: Path | None) -> None:
+    prompt = load_prompt(name, workspace)
+    unknown = sorted(prompt.placeholders - _FILLED)
+    if unknown:
+        raise ConfigError(
+            "names placeholders that nothing fills", where=name, got=unknown, fix=nearest(unknown[0], sorted(_FILLED))
+        )
+    if "conversation" not in prompt.placeholders:
+        raise ConfigError("has no {{conversation}}", where=name, fix="put it last, between tags")
+    prompt.fill(dict.fromkeys(_FILLED, ""))
+
+
+def _check_dataset(name: str, workspace: Path | None) -> None:
+    dataset = load_dataset(name, workspace)
+    known = {task: set(load_task(task, workspace).label_names) for task in files.listing("task", workspace)}
+    wrong = [
+        f"{example.item}: label {label!r} is not in task {task}"
+        for example in dataset.examples
+        for task, label in example.labels.items()
+        if task in known and label not in known[task]
+    ]
+    if wrong:
+        raise ConfigError("holds labels outside their task", where=name, problems=wrong[:20])
+
+
+def _check_classifier(name: str, workspace: Path | None) -> None:
+    found = files.find("classifier", name, workspace)
+    file = files.load("classifier", found.path)
+    task = load_task(file.task, workspace)
+    if isinstance(file, LlmFile):
+        _check_prompt(file.prompt, workspace)
+        if file.shots_from:
+            files.find("dataset", file.shots_from, workspace)
+        _check_model(file.model, workspace)
+    else:
+        make_classifier(found.name, file, task)
+
+
+def _check_model(model: str, workspace: Path | None) -> None:
+    rows = load_models(workspace)
+    if model not in rows and (model.startswith(("sim/", "local/")) or map_entry(model) is None):
+        raise ConfigError(
+            "there is no such model in models.toml or litellm's map", got=model, fix=nearest(model, sorted(rows))
+        )
+
+
+def _check_sweep(name: str, workspace: Path | None) -> None:
+    file: SweepFile = files.load("sweep", files.find("sweep", name, workspace).path)
+    for classifier in (file.classifier, *(file.grid.classifier or ())):
+        if classifier:
+            _check_classifier(classifier, workspace)
+    for prompt in file.grid.prompt or ():
+        _check_prompt(prompt, workspace)
+    for model in file.grid.model or ():
+        _check_model(model, workspace)
+    found = files.find("dataset", file.dataset, workspace)
+    dataset: DatasetFile = files.load("dataset", found.path)
+    if not dataset.labels:
+        raise ConfigError("its dataset has no labels", where=name, got=file.dataset)

@@ -1,0 +1,219 @@
+"""Write a workspace of the user's own: task, prompt, keyword rules, classifiers, sweep, and what to edit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmclf.config.files import packaged_root
+from llmclf.errors import ConfigError
+from llmclf.types import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkspace:
+    """The answers a new workspace is made from."""
+
+    question: str
+    """What is looked for, as a question."""
+    target: str
+    """Label of what is looked for."""
+    adjacent: tuple[str, ...]
+    """Labels that look like it and are not."""
+    unit: Unit = "conversation"
+    language: str = "en"
+
+
+def create(folder: Path, new: NewWorkspace) -> list[Path]:
+    """Writes the workspace into `folder` and returns its files. Nothing that exists is overwritten.
+
+    Raises ConfigError for labels that are no names, and lists files that are in the way.
+    """
+    _check_labels(new)
+    texts = _texts(new)
+    in_the_way = [str(folder / name) for name in texts if (folder / name).exists()]
+    if in_the_way:
+        raise ConfigError(
+            "these files exist already", where=str(folder), problems=in_the_way, fix="choose a new folder"
+        )
+    written = []
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _check_labels(new: NewWorkspace) -> None:
+    import re
+
+    names = (new.target, *new.adjacent)
+    wrong = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", name)]
+    if wrong:
+        raise ConfigError("labels are made of letters, digits, '_', '-' and '.'", got=wrong)
+    if len(set(names)) < len(names) or "clean" in names:
+        raise ConfigError("labels must differ, and 'clean' is added by itself", got=list(names))
+
+
+def _texts(new: NewWorkspace) -> dict[str, str]:
+    name = new.target
+    prompt_source = "refusal/v1" if new.unit == "conversation" else "breakdown/v1"
+    prompt = (packaged_root() / "prompts" / f"{prompt_source}.txt").read_text(encoding="utf-8")
+    return {
+        "llmclf.toml": _WORKSPACE,
+        f"configs/tasks/{name}.toml": _task(new),
+        f"prompts/{name}/v1.txt": prompt,
+        f"configs/classifiers/{name}_keyword.toml": _KEYWORD.format(name=name),
+        f"configs/classifiers/{name}_probe.toml": _PROBE.format(name=name),
+        f"configs/classifiers/{name}.toml": _LLM.format(name=name),
+        f"configs/datasets/{name}.toml": _DATASET.format(name=name),
+        f"configs/sweeps/{name}.toml": _SWEEP.format(name=name),
+        "data/conversations.jsonl": _example_conversation(new),
+        "README.md": _readme(new),
+        ".gitignore": "llmclf.db*\n.llmclf/\ndata/\n",
+    }
+
+
+def _task(new: NewWorkspace) -> str:
+    text = json.dumps  # a JSON string is a TOML basic string
+    parts = [
+        f"# {new.question}\n#   llmclf check configs/tasks/{new.target}.toml\nversion = 1\n"
+        f"question = {text(new.question, ensure_ascii=False)}\n"
+        f"unit = {text(new.unit)}\nlanguage = {text(new.language)}\n",
+        f'[labels."{new.target}"]\nrole = "target"\n'
+        'definition = "Say in one sentence when this label is right."\n'
+        f'[labels."{new.target}".rules]\n'
+        'R1 = "A boundary case that counts, with an example in quotes."\n'
+        'R2 = "A boundary case that does not count."\n',
+    ]
+    for label in new.adjacent:
+        parts.append(
+            f'[labels."{label}"]\nrole = "adjacent"\n'
+            f'definition = "Looks like {new.target} and is not: say what it is."\n'
+        )
+    parts.append('[labels.clean]\nrole = "clean"\ndefinition = "None of the others."\n')
+    parts.append('[failure_modes]\n# flat = "One way in which it happens; recall is reported for each."\n')
+    return "\n".join(parts)
+
+
+def _example_conversation(new: NewWorkspace) -> str:
+    rows = [
+        {
+            "id": "example-1",
+            "turns": [
+                {"speaker": "user", "text": "Hello, my parcel has not come."},
+                {"speaker": "bot", "text": "Let me look that up. It arrives tomorrow."},
+                {"speaker": "user", "text": "Good, thank you."},
+                {"speaker": "bot", "text": "You are welcome."},
+            ],
+            "metadata": {"channel": "chat", "note": "replace this file by conversations of your own"},
+        }
+    ]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _readme(new: NewWorkspace) -> str:
+    return _README.format(name=new.target, question=new.question)
+
+
+_WORKSPACE = """\
+# Rules of this workspace.
+#   llmclf check
+version = 1
+# usd_per_month = 50.0            # cap on everything this workspace's store spends in a month
+confirm_above_usd = 1.0
+# allowed_models = ["openai/*"]
+
+[privacy]
+redact = "both"                   # before sending and before storing
+# names = ["Jane Roe"]            # replaced wherever they stand
+# metadata_keys = ["customer_name"]
+"""
+
+_KEYWORD = """\
+# The honest baseline. Write patterns that a person would search for.
+#   llmclf classify {name}_keyword chat.txt
+version = 1
+kind = "keyword"
+task = "{name}"
+
+[[rules]]
+label = "{name}"
+user = ['\\b(example|pattern)\\b']
+# bot = ['...']                   # a later turn of the bot must match, too
+# unless_event = ["transfer"]     # no match where this happens afterwards
+"""
+
+_PROBE = """\
+# Logistic regression over words and static embeddings; needs about 50 labelled targets to be of use.
+#   llmclf train {name}_probe --dataset {name}
+version = 1
+kind = "probe"
+task = "{name}"
+"""
+
+_LLM = """\
+# A prompt and a model. Any model that litellm names will do; the key stays in the environment.
+#   llmclf classify {name} chat.txt --max-usd 0.10
+version = 1
+kind = "llm"
+task = "{name}"
+model = "openai/gpt-5.4-mini"
+thinking = "low"
+prompt = "{name}/v1"
+answer = "explained"
+"""
+
+_DATASET = """\
+# Your conversations and their labels.
+#   llmclf data check {name}
+version = 1
+conversations = "../../data/conversations.jsonl"
+# labels = "../../data/labels.jsonl"     # written by: llmclf data labels import
+
+[design]
+kind = "unknown"                  # `llmclf data sample` prints the design to put here
+"""
+
+_SWEEP = """\
+# Which configuration should we run? Dollars, seconds and errors of each.
+#   llmclf sweep plan {name}     then     llmclf sweep run {name}
+version = 1
+classifier = "{name}"
+dataset = "{name}"
+seed = 7
+budget_usd = 5.00
+
+[grid]
+model = ["openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"]
+thinking = ["low", "high"]
+
+[costs]
+missed_usd = 40.0
+false_alarm_usd = 2.0
+review_minutes = 1.5
+reviewer_usd_per_hour = 48.0
+prevalence = 0.005
+"""
+
+_README = """\
+# {name}
+
+{question}
+
+1. `configs/tasks/{name}.toml`: write the definitions and boundary rules. Everything else follows from them.
+2. `data/conversations.jsonl`: put your conversations there (`llmclf data import --help` knows chat messages,
+   CSV, SQL and Parquet).
+3. `llmclf data check data/conversations.jsonl`
+4. `llmclf data sample data/conversations.jsonl --task {name} --n 400`: draws conversations to label, and writes a
+   sheet. Fill in the column `label`, then `llmclf data labels import`.
+5. `configs/datasets/{name}.toml`: set `labels`, and the design that `data sample` printed.
+6. `configs/classifiers/{name}_keyword.toml`: patterns. `llmclf evaluate {name}_keyword --dataset {name}`
+7. `llmclf evaluate {name}_probe --dataset {name}`: trains and tests by cross-validation.
+8. `configs/classifiers/{name}.toml` and `prompts/{name}/v1.txt`: a vendor's model. `llmclf sweep plan {name}` says
+   what a comparison costs before it is bought.
+
+`llmclf check` validates every file here; `llmclf status` says where you stand.
+"""

@@ -1,0 +1,229 @@
+"""The verbs: one function each, the same behind Python, the command and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmclf.classifiers.base import Classifier, items_of
+from llmclf.classifiers.llm import LlmClassifier
+from llmclf.classifiers.loading import load_classifier, make_classifier, probe_weights
+from llmclf.classifiers.probe import ProbeClassifier
+from llmclf.config import LlmFile, ProbeFile, SweepFile, files, load_task
+from llmclf.data.loading import load_dataset
+from llmclf.data.sample import take
+from llmclf.errors import ConfigError
+from llmclf.evaluation import Evaluation, cross_predict
+from llmclf.evaluation import evaluate as evaluate_predictions
+from llmclf.llm.runtime import Runtime
+from llmclf.sweeps import Progress, Surface
+from llmclf.sweeps import run as run_sweep
+from llmclf.types import Conversation, Costs, Dataset, Item, Prediction, Predictions, Task, content_hash
+from llmclf.workspace.provenance import git_sha, versions
+
+OnDone = Callable[[Prediction], None]
+
+
+def classify(
+    conversations: Iterable[Conversation],
+    classifier: Classifier,
+    *,
+    runtime: Runtime | None = None,
+    on_done: OnDone | None = None,
+) -> Predictions:
+    """What `classifier` says of each conversation, or of each bot turn where its task is about turns.
+
+    With a `runtime` (an llm classifier brings its own) the predictions are recorded in its store as
+    a run of kind `classify`. A failed item is a prediction with `error`; only misuse raises.
+    """
+    by_id = {conversation.id: conversation for conversation in conversations}
+    items = items_of(by_id.values(), classifier.task)
+    kept_by = runtime or (classifier.runtime if isinstance(classifier, LlmClassifier) else None)
+    if isinstance(classifier, LlmClassifier):
+        classifier.runtime.check([classifier.model])
+    if kept_by is None:
+        return _predict(classifier, by_id, items, on_done)
+    inputs = {"classifier": classifier.id, "conversations": sorted(c.content_hash for c in by_id.values())}
+    run_id = kept_by.store.start_run(
+        "classify", inputs_hash=content_hash(inputs), config={"classifier": classifier.id}, versions=versions()
+    )
+    with booked_on(kept_by, run_id):
+        predictions = _predict(classifier, by_id, items, on_done)
+        kept_by.store.add_predictions(run_id, predictions)
+    kept_by.store.finish_run(run_id, "done")
+    return predictions
+
+
+def evaluate(
+    predictions: Predictions,
+    dataset: Dataset,
+    task: Task | None = None,
+    *,
+    costs: Costs = Costs(),
+    workspace: str | Path | None = None,
+) -> Evaluation:
+    """How good `predictions` are against the labels of `dataset`, every figure with its interval.
+
+    `task` defaults to the one that the predictions name, looked up as `load_task` does.
+    """
+    if task is None:
+        if not len(predictions):
+            raise ConfigError("there is nothing to evaluate", where="evaluate", got="0 predictions")
+        task = load_task(predictions[0].task, Path(workspace) if workspace is not None else None)
+    return evaluate_predictions(predictions, dataset, task, costs=costs)
+
+
+def evaluate_classifier(
+    name: str,
+    dataset: Dataset,
+    *,
+    runtime: Runtime,
+    costs: Costs = Costs(),
+    folds: int = 5,
+    hold_out: Sequence[str] = ("group",),
+    max_items: int | None = None,
+    seed: int = 0,
+    on_done: OnDone | None = None,
+) -> tuple[Evaluation, str]:
+    """(evaluation, run id) of the classifier `name` on a labelled dataset.
+
+    A probe is trained anew in each of `folds` folds, with nothing of `hold_out` (`group`, or names of
+    metadata) on both sides; the others answer as they are. `max_items` draws that many, the target
+    in proportion, by the seed. Predictions are recorded as a run of kind `evaluate`.
+    """
+    found = files.find("classifier", name, runtime.workspace)
+    file = files.load("classifier", found.path)
+    task = load_task(file.task, runtime.workspace)
+    labelled = dataset.for_task(task.name)
+    if max_items is not None:
+        labelled = take(labelled, max_items, task, seed)
+    classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
+    if isinstance(classifier, LlmClassifier):
+        runtime.tell_simulator(labelled, task)
+        runtime.check([classifier.model])
+    learns = isinstance(file, ProbeFile)
+    config = {"classifier": classifier.id, "folds": folds if learns else 0, "hold_out": list(hold_out), "seed": seed}
+    run_id = runtime.store.start_run(
+        "evaluate",
+        inputs_hash=content_hash({**config, "dataset": labelled.content_hash}),
+        config=config,
+        dataset_hash=labelled.content_hash,
+        seed=seed,
+        git_sha=git_sha(runtime.workspace or Path()),
+        versions=versions(),
+    )
+    with booked_on(runtime, run_id):
+        if learns:
+            predictions = cross_predict(
+                lambda: make_classifier(found.name, file, task), labelled, task, by=hold_out, k=folds, seed=seed
+            )
+        else:
+            if isinstance(file, LlmFile) and file.shots:
+                classifier.fit(load_dataset(file.shots_from, runtime.workspace))
+            items = [example.item for example in labelled.examples]
+            predictions = _predict(classifier, labelled.conversations, items, on_done)
+        runtime.store.add_predictions(run_id, predictions)
+    evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
+    runtime.store.finish_run(run_id, "done", result=evaluation.to_dict())
+    return evaluation, run_id
+
+
+def train(name: str, dataset: Dataset, *, workspace: str | Path | None = None) -> tuple[ProbeClassifier, Path]:
+    """(the trained probe, its file): learns the classifier `name` from the labels of `dataset`.
+
+    The file holds the settings, what was learned, the dataset's hash, the commit and the seed; the
+    same inputs give the same file. ConfigError where `name` is not a probe.
+    """
+    folder = Path(workspace) if workspace is not None else None
+    found = files.find("classifier", name, folder)
+    file = files.load("classifier", found.path)
+    if not isinstance(file, ProbeFile):
+        raise ConfigError("only a probe can be trained", where=str(found.path), got=f"kind {file.kind!r}")
+    task = load_task(file.task, folder)
+    probe = make_classifier(found.name, file, task)
+    assert isinstance(probe, ProbeClassifier)
+    probe.fit(dataset.for_task(task.name))
+    path = probe_weights(found.name, file, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    probe.save(path, git_sha=git_sha(folder or Path()))
+    return probe, path
+
+
+def sweep(
+    name: str,
+    *,
+    runtime: Runtime,
+    progress: Progress | None = None,
+) -> Surface:
+    """The surface of the sweep `name` (configs/sweeps/NAME.toml, or a path): every cell measured.
+
+    Continues what was begun: an answer that is in the runtime's store is never bought again.
+    """
+    file, dataset, task = sweep_inputs(name, runtime)
+    return run_sweep(
+        file,
+        dataset,
+        task,
+        runtime,
+        progress=progress,
+        git_sha=git_sha(runtime.workspace or Path()),
+        versions=versions(),
+    )
+
+
+def sweep_inputs(name: str, runtime: Runtime) -> tuple[SweepFile, Dataset, Task]:
+    """(file, dataset, task) of the sweep `name`."""
+    found = files.find("sweep", name, runtime.workspace)
+    file: SweepFile = files.load("sweep", found.path)
+    first = file.classifier or (file.grid.classifier or ("",))[0]
+    classifier = files.load("classifier", files.find("classifier", first, runtime.workspace).path)
+    return file, load_dataset(file.dataset, runtime.workspace), load_task(classifier.task, runtime.workspace)
+
+
+def sweep_concurrency(name: str, workspace: str | Path | None = None) -> int:
+    """The `concurrency` of a sweep file: how many calls its runtime should let through at once."""
+    file: SweepFile = files.load("sweep", files.find("sweep", name, Path(workspace or Path.cwd())).path)
+    return file.concurrency
+
+
+class booked_on:  # noqa: N801 - reads as a phrase in `with`
+    """Books the runtime's calls on a run; a run left by an exception is marked `failed` or `interrupted`."""
+
+    def __init__(self, runtime: Runtime, run_id: str) -> None:
+        self._runtime = runtime
+        self._run_id = run_id
+        self._before = runtime.run_id
+
+    def __enter__(self) -> None:
+        self._runtime.run_id = self._run_id
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._runtime.run_id = self._before
+        if error is not None:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._runtime.store.finish_run(self._run_id, state, why=str(error))  # type: ignore[arg-type]
+
+
+def _predict(
+    classifier: Classifier, conversations: Mapping[str, Conversation], items: Sequence[Item], on_done: OnDone | None
+) -> Predictions:
+    if isinstance(classifier, LlmClassifier):
+        return classifier.predict(conversations, items, on_done)
+    predictions = classifier.predict(conversations, items)
+    for prediction in predictions if on_done else ():
+        on_done(prediction)  # type: ignore[misc]
+    return predictions
+
+
+__all__ = [
+    "booked_on",
+    "classify",
+    "evaluate",
+    "evaluate_classifier",
+    "load_classifier",
+    "sweep",
+    "sweep_concurrency",
+    "sweep_inputs",
+    "train",
+]
