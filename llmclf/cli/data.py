@@ -15,6 +15,7 @@ app.add_typer(labels, name="labels")
 
 _Data = Annotated[str, typer.Argument(help="A dataset (name or .toml), or a file of conversations.", metavar="DATA")]
 _Task = Annotated[str, typer.Option("--task", help="A name from configs/tasks, or a path.")]
+_FILES = (".jsonl", ".gz", ".json")
 _Seed = Annotated[int, typer.Option(help="The same seed draws the same.")]
 
 
@@ -27,6 +28,7 @@ def import_(
         Path | None, typer.Option("--map", help="TOML file that says which column holds what (docs/data.md).")
     ] = None,
     query: Annotated[str, typer.Option(help="For sql: one SELECT.")] = "",
+    delimiter: Annotated[str, typer.Option(help="For csv: what stands between cells.")] = ",",
     speaker: Annotated[
         list[str] | None, typer.Option("--speaker", help="For messages: ROLE=bot for roles beyond OpenAI's.")
     ] = None,
@@ -53,6 +55,7 @@ def import_(
         format,
         mapping=read_mapping(map_) if map_ else None,
         query=query,
+        delimiter=delimiter,
         speakers=speakers_of(speaker) or None,
         metadata=metadata or (),
         transfer_tools=transfer_tool or (),
@@ -63,8 +66,8 @@ def import_(
         problems = [str(problem) for problem in read.problems]
         show({"conversations": written, "out": str(out), "rejected": read.rejected, "problems": problems}, True)
         return
-    for problem in read.problems[:20]:
-        tell(str(problem))
+    for line in (*read.problems[:20], *read.notes):
+        tell(str(line))
     aside = f"; {read.rejected} bad lines are in {rejects}" if read.rejected else ""
     typer.echo(f"{written} conversations are in {out}{aside}")
     tell(f"next: llmclf data check {out}")
@@ -84,7 +87,7 @@ def check(
     from llmclf.data.check import check as check_data
 
     report = check_data(
-        _read(data),
+        _read_all(data),
         task=load_task(task, workspace()) if task else None,
         earlier=_read(earlier) if earlier else None,
     )
@@ -250,9 +253,21 @@ def _read(data: str) -> Any:
     from llmclf.data.loading import load_dataset
     from llmclf.data.read import read_conversations
 
-    if Path(data).suffix in (".jsonl", ".gz", ".json"):
+    if Path(data).suffix in _FILES:
         return read_conversations(data)
     return load_dataset(data, workspace())
+
+
+def _read_all(data: str) -> Any:
+    """As `_read`, but bad lines are findings of the check and don't end it."""
+    import tempfile
+
+    from llmclf.data.read import read_conversations
+
+    if Path(data).suffix not in _FILES:
+        return _read(data)
+    with tempfile.TemporaryDirectory() as folder:
+        return read_conversations(data, rejects=Path(folder) / "rejects.jsonl")
 
 
 def _conversations(data: str) -> Any:
