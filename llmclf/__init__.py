@@ -41,7 +41,7 @@ _HOMES = {
     "train": "llmclf.workspace.verbs",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 
 

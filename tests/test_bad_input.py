@@ -96,7 +96,7 @@ def test_a_dataset_without_positives_has_no_recall(capsys: pytest.CaptureFixture
     assert run(["evaluate", "refusal_keyword", "--dataset", "d.toml", "--json"]) == 0
     recall = json.loads(capsys.readouterr().out)["recall"]
     assert recall["value"] is None and "positive" in recall["why_not"]
-    fails(capsys, ["train", "refusal_probe", "--dataset", "d.toml"], "target")
+    fails(capsys, ["train", "refusal_probe", "--dataset", "d.toml"], "at least 8")
 
 
 def test_a_label_outside_the_task(capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,7 +210,8 @@ def test_order_survives_a_failure(path: Path) -> None:
         run = store.runs()[0]["run_id"]
         full(store, 2)
         store.add_predictions(run, [replace(ROW, cost_nano_usd=2**70)])  # refused: all others are tried one by one
-        store.add_predictions(run, [ROW] * 200, cell_id="a")
+        rows = [replace(ROW, conversation_id=f"c{number}") for number in range(200)]
+        store.add_predictions(run, rows, cell_id="a")
         store.put_cell(run, "a", settings={}, simulated=False, state="done")
         with pytest.raises(StoreError):
             store.flush()
@@ -220,7 +221,7 @@ def test_order_survives_a_failure(path: Path) -> None:
         with pytest.raises(StoreError, match="too large"):
             store.flush()
         assert [cell["state"] for cell in store.cells(run)] == ["done"]
-        assert len(store.predictions(run, cell_id="a")) == 1
+        assert len(store.predictions(run, cell_id="a")) == 200
 
 
 def test_a_short_lock_is_waited_for(path: Path) -> None:

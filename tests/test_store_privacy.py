@@ -103,6 +103,20 @@ def test_quotes_are_redacted_like_the_conversation_once_it_is_learned(path: Path
         assert store.predictions(run)[0].evidence[0].quote == "[NAME_1] has [PERSONAL_1]"
 
 
+def test_many_conversations_are_learned_before_their_predictions_come() -> None:
+    """The first of thousands is still known at the end."""
+    with Store() as store:
+        for number in range(3_000):
+            store.learn(
+                Conversation(f"c{number}", (Turn("user", "I am called Ana" if number % 1_000 == 0 else "Hello"),))
+            )
+        run = store.start_run("classify", inputs_hash="h", config={})
+        store.add_predictions(
+            run, [Prediction(f"c{number}", "k", "t", rationale="Ana waits") for number in (0, 1, 2_000)]
+        )
+        assert store.predictions(run).column("rationale") == ["[NAME_1] waits", "Ana waits", "[NAME_1] waits"]
+
+
 @pytest.mark.parametrize("when", ["off", "sending"])
 def test_without_redaction_texts_are_stored_as_handed_over(path: Path, when: str) -> None:
     """Where privacy does not cover storing, every text comes back as it was."""

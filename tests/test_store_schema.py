@@ -42,6 +42,7 @@ def test_look_ups_use_an_index(tmp_path: Path) -> None:
         "SELECT 1 FROM runs WHERE inputs_hash = 'x' ORDER BY run_id DESC",
         "SELECT 1 FROM runs WHERE kind = 'x' ORDER BY run_id DESC",
         "SELECT 1 FROM cells WHERE run_id = 'x'",
+        "SELECT 1 FROM cells WHERE cell_id = 'x'",
         "SELECT 1 FROM prompts WHERE name = 'x' AND sha256 = 'y'",
     )
     with Store(tmp_path / "llmclf.db") as store:

@@ -30,7 +30,9 @@ def load_classifier(
     file: KeywordFile | ProbeFile | LlmFile = files.load("classifier", found.path)
     task = load_task(file.task, folder)
     if isinstance(file, ProbeFile):
-        return ProbeClassifier.load(_weights(found.name, file, folder, found.path), task=task, name=found.name)
+        return ProbeClassifier.load(
+            _weights(found.name, file, folder, found.path), task=task, threshold=file.threshold, name=found.name
+        )
     made = make_classifier(found.name, file, task, runtime or _own_runtime(file, folder), folder)
     if isinstance(made, LlmClassifier) and made.shots:
         if shots is None:

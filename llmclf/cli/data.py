@@ -139,7 +139,7 @@ def sample(
         assumed_prevalence=prevalence,
     )
     write_sample(out, drawn)
-    write_label_sheet(drawn, conversations, sheet, found)
+    write_label_sheet(drawn, {conversation.id: conversation for conversation in conversations}, sheet, found)
     if as_json:
         show({**drawn.to_dict(), "sheet": str(sheet), "sample": str(out)}, True)
         return

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from llmclf.evaluation import Evaluation
+from llmclf.types import Estimate
 from llmclf.workspace.demo import DemoResult
 
 _END = """\
 What these numbers do not say
-  The conversations were written for llmclf, by a language model: recall and specificity are of this set.
-  Precision and dollars are projected to an assumed prevalence of 0.5 %. Your customers write otherwise, and your
-  figures will differ, most likely for the worse.
-  The local model (135M parameters) shows that the path works. Its own row says how little it can do.
-  Simulated cells rehearse what a surface looks like; they measure nothing.
+  The conversations were written for llmclf, by a language model: recall and
+  specificity are of this set. Precision and dollars are projected to an assumed
+  prevalence of 0.5 %. Your customers write otherwise, and your figures will
+  differ, most likely for the worse.
+  The local model (135M parameters) shows that the path works. Its own row says
+  how little it can do. Simulated cells rehearse what a surface looks like; they
+  measure nothing.
 """
 _NEXT = """\
 Next
-  {open}
-  llmclf init my-workspace                         a workspace of your own
-  llmclf data sample YOUR.jsonl --n 400            draw conversations of yours to label
-  For a vendor's model: export OPENAI_API_KEY=...  then
+  open {report}
+  llmclf init my-workspace              a workspace of your own
+  llmclf data sample YOUR.jsonl --task refusal_to_transfer --n 400
+                                        draw conversations of yours to label
+  With a vendor's key (export OPENAI_API_KEY=...):
   llmclf evaluate refusal_to_transfer --dataset samples --max-usd 1
 """
 
@@ -72,10 +78,31 @@ class DemoView:
         if not self._quiet:
             self._out.print(value)
 
+    def side_by_side(self, evaluations: Mapping[str, Evaluation]) -> None:
+        """One row for each classifier, on stdout: its items, recall, false alarms and dollars."""
+        from rich.table import Table
+
+        table = Table(title="Real classifiers", title_justify="left", box=None)
+        for title in ("classifier", "targets", "recall", "specificity", "$ per 1,000"):
+            table.add_column(title, no_wrap=title == "classifier")
+        for name, found in evaluations.items():
+            recall, specificity = _interval(found.recall, ".2f"), _interval(found.specificity, ".2f")
+            dollars = _interval(found.dollars_per_1000, ",.0f")
+            table.add_row(name, f"{found.n_positives} of {found.n}", recall, specificity, dollars)
+        self.result(table)
+
     def show_end(self, result: DemoResult) -> None:
         """Where everything is, what it does not say, and what to do next."""
         self._out.print(f"\nDone in {result.seconds:.0f} s.")
         self._out.print(f"  report  {result.report.resolve()}", soft_wrap=True, highlight=False)
         self._out.print(f"  store   {result.store.resolve()}\n", soft_wrap=True, highlight=False)
         self._out.print(_END, highlight=False)
-        self._out.print(_NEXT.format(open=f"open {result.report}"), highlight=False, markup=False)
+        self._out.print(_NEXT.format(report=result.report), highlight=False, markup=False)
+
+
+def _interval(estimate: Estimate, spec: str) -> str:
+    """`value low-high`, `? low-high` where there is no value, `?` where nothing can be said."""
+    if estimate.low is None or estimate.high is None:
+        return "?" if estimate.value is None else f"{estimate.value:{spec}}"
+    value = "?" if estimate.value is None else f"{estimate.value:{spec}}"
+    return f"{value} ({estimate.low:{spec}}-{estimate.high:{spec}})"

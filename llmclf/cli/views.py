@@ -10,7 +10,7 @@ from llmclf.types import Conversation, Prediction, Predictions, Task
 
 
 @dataclass(frozen=True)
-class predictions_view:  # noqa: N801 - used as a function
+class predictions_view:
     """Predictions for people: one in full, many as counts and the flagged ones."""
 
     predictions: Predictions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,11 +65,16 @@ def check(
     checked = [check_file(path, workspace()) for path in files] if files else check_workspace(workspace())
     wrong = [result for result in checked if result.problem]
     if as_json:
-        rows = [{"kind": r.kind, "name": r.name, "path": str(r.path), "problem": r.problem} for r in checked]
+        rows = [
+            {"kind": r.kind, "name": r.name, "path": str(r.path), "problem": r.problem, "note": r.note} for r in checked
+        ]
         show({"files": rows, "wrong": len(wrong)}, True)
     else:
         for result in wrong:
             typer.echo(f"{result.kind} {result.name}: {result.problem}")
+        for result in checked:
+            if result.note:
+                typer.echo(f"{result.kind} {result.name}: {result.note}")
         typer.echo(f"{len(checked)} files checked, {len(wrong)} with mistakes")
     if wrong:
         raise typer.Exit(1)
@@ -81,36 +86,11 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """One screen: traffic, failures by kind, flag rate, dollars, and the next commands."""
+    from llmclf.cli.status_view import show_status
     from llmclf.workspace.status import status as read
 
     found = read(store_path(store), workspace(), since)
     if as_json:
         show(found, True)
         return
-    _show_status(found)
-
-
-def _show_status(found: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    traffic = found["traffic"]
-    typer.echo(f"store   {found['store']}{'' if traffic else ' (not there yet)'}")
-    for name, here in found["local_models"].items():
-        typer.echo(f"local   {name}: {'weights are here' if here else f'llmclf models pull {name}'}")
-    for title, value in (traffic or {}).items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            typer.echo(f"\n{title.replace('_', ' ')}")
-            table = Table(*(str(key).replace("_", " ") for key in value[0]), box=None)
-            for row in value:
-                table.add_row(
-                    *(
-                        "" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
-                        for cell in row.values()
-                    )
-                )
-            show(table, False)
-        elif not isinstance(value, list | dict):
-            typer.echo(f"{title.replace('_', ' '):7} {value}")
-        elif isinstance(value, dict) and value:
-            typer.echo(f"{title.replace('_', ' '):7} " + ", ".join(f"{key}: {cell}" for key, cell in value.items()))
-    typer.echo("\nnext    " + "\n        ".join(found["next"]))
+    show_status(found)

@@ -134,7 +134,7 @@ class ProbeFile(_Classifier):
     features: tuple[Literal["tfidf", "embedding", "counts"], ...] = ("tfidf", "embedding", "counts")
     """What it looks at."""
     regularization: Positive = 1.0
-    """Inverse strength of the penalty (scikit-learn's C)."""
+    """Strength of the penalty; above 1 is stronger than the default."""
     seed: int = 0
     """Seed of the folds used for score scaling."""
 

@@ -40,8 +40,8 @@ def folds(
     """
     if k < 2 or not by:
         raise ConfigError("cross-validation needs two parts at least, of one factor at least", where="folds", got=k)
-    weight = _weight_of_examples(dataset, task)
-    parts = [_parts(_values(dataset, name), name, k, seed + place, weight) for place, name in enumerate(by)]
+    is_target = np.array([task is not None and one.labels.get(task.name) == task.target for one in dataset.examples])
+    parts = [_parts(_values(dataset, name), name, k, seed + place, is_target) for place, name in enumerate(by)]
     made = []
     for block in product(*(range(int(part.max()) + 1) for part in parts)):
         same = np.array([part == tested for part, tested in zip(parts, block, strict=True)])
@@ -91,15 +91,6 @@ def _answers(
     return classifier.predict(dataset.pick(fold.test).conversations, items)
 
 
-def _weight_of_examples(dataset: Dataset, task: Task | None) -> NDArray[np.float64]:
-    """What parts are balanced by: targets first, then examples."""
-    sizes = np.full(len(dataset), 1.0)
-    if task is not None:
-        is_target = [example.labels.get(task.name) == task.target for example in dataset.examples]
-        sizes += np.array(is_target) * float(len(dataset))
-    return sizes
-
-
 def _values(dataset: Dataset, name: str) -> list[Hashable]:
     if name == GROUP:
         return [example.group_or_conversation for example in dataset.examples]
@@ -119,18 +110,25 @@ def _values(dataset: Dataset, name: str) -> list[Hashable]:
     return [one[name] for one in metadata]
 
 
-def _parts(values: Sequence[Hashable], name: str, k: int, seed: int, weight: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(n,) the part of each example: whole values, heaviest first, each to the lightest part so far."""
+def _parts(values: Sequence[Hashable], name: str, k: int, seed: int, is_target: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(n,) the part of each example: whole values, those with most targets first, then the largest.
+
+    A value with targets goes to the part with fewest targets, one without to the part with fewest examples.
+    """
     number = {value: place for place, value in enumerate(dict.fromkeys(values))}
     if len(number) < 2:
         raise DataError(f"{name!r} has a single value and can't be held out", where="folds", got=list(number)[:1])
     codes = np.array([number[value] for value in values], np.intp)
-    loads = np.bincount(codes, weights=weight)
-    shuffled = np.random.default_rng(seed).permutation(len(loads))
-    order = shuffled[np.argsort(-loads[shuffled], kind="stable")]
-    filled = np.zeros(min(k, len(loads)))
-    part_of = np.zeros(len(loads), np.intp)
+    sizes, targets = np.bincount(codes), np.bincount(codes, weights=is_target)
+    shuffled = np.random.default_rng(seed).permutation(len(sizes))
+    order = shuffled[np.lexsort((-sizes[shuffled], -targets[shuffled]))]
+    parts = range(min(k, len(sizes)))
+    examples_in, targets_in = [0] * len(parts), [0.0] * len(parts)
+    part_of = np.zeros(len(sizes), np.intp)
     for value in order:
-        part_of[value] = int(np.argmin(filled))
-        filled[part_of[value]] += loads[value]
+        few_targets = bool(targets[value])
+        part = min(parts, key=lambda one: (targets_in[one] if few_targets else 0, examples_in[one]))
+        part_of[value] = part
+        examples_in[part] += int(sizes[value])
+        targets_in[part] += float(targets[value])
     return part_of[codes]

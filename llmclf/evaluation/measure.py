@@ -169,14 +169,12 @@ def _ranking(answers: _Answers, matched: Matched, basis: Drawn, level: float, se
         return {"pr_auc": none, "roc_auc": none, "brier": none}
     keep = answers.scored
     target, score, sampling = matched.positive[keep], answers.score[keep], basis.sampling.where(keep)
-    no_chance = Estimate.unknown("the scores are not on a probability scale", n_positives=positives)
-    return {
-        "pr_auc": stats.average_precision(target, score, sampling, level=level, seed=seed),
-        "roc_auc": stats.roc_auc(target, score, sampling, level=level, seed=seed),
-        "brier": no_chance
-        if answers.chance is None
-        else stats.brier(target, answers.chance[keep], sampling, level=level),
-    }
+    pr_auc, roc_auc = stats.ranking_areas(target, score, sampling, level=level, seed=seed)
+    if answers.chance is None:
+        brier = Estimate.unknown("the scores are not on a probability scale", n_positives=positives)
+    else:
+        brier = stats.brier(target, answers.chance[keep], sampling, level=level)
+    return {"pr_auc": pr_auc, "roc_auc": roc_auc, "brier": brier}
 
 
 def _by_failure_mode(matched: Matched, basis: Drawn, task: Task, level: float, seed: int) -> dict[str, Estimate]:

@@ -70,8 +70,8 @@ def about_answers(
     if failed:
         kinds = ", ".join(f"{count} {kind}" for kind, count in failed.items())
         notes.append(
-            f"{sum(failed.values())} of {n} items failed ({kinds}), {failed_positives} of them targets: recall counts "
-            "those as missed; specificity leaves failed items out."
+            f"{sum(failed.values())} of {n} items failed ({kinds}); targets among them: {failed_positives}. Recall "
+            "counts those as missed; specificity leaves failed items out."
         )
     if ungrounded:
         notes.append(f"{ungrounded} answers quote words that are not in the conversation.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from llmclf.evaluation.notes import percent
 from llmclf.evaluation.result import Evaluation
 from llmclf.render.tables import TableText, estimate_cells
@@ -29,7 +31,7 @@ def table_of(evaluation: Evaluation) -> TableText:
     rows = [
         _row(title.format(prevalence=prevalence), getattr(evaluation, name), spec, unit)
         for name, title, spec, unit in _ROWS
-        if name != "recall_answered" or evaluation.failed
+        if _is_shown(evaluation, name)
     ]
     rows += [_row(f"recall of {mode}", one, ".2f") for mode, one in evaluation.by_failure_mode.items()]
     rows += [
@@ -47,15 +49,23 @@ def table_of(evaluation: Evaluation) -> TableText:
     )
 
 
+def _is_shown(evaluation: Evaluation, name: str) -> bool:
+    """Left out: what says the same twice, and what the design does not allow (a note says so)."""
+    if name == "recall_answered":
+        return bool(evaluation.failed)
+    return evaluation.knows_prevalence or name not in ("precision", "prevalence", "f1")
+
+
 def _title(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.task}: {evaluation.classifier_id} on {evaluation.dataset}, "
-        f"{evaluation.n:,} items, {evaluation.n_positives:,} of them {evaluation.target}"
+        f"{evaluation.n:,} items, {evaluation.n_positives:,} targets"
     )
 
 
 def _row(title: str, estimate: Estimate, spec: str, unit: str = "") -> tuple[str, str, str, str]:
-    return (title, *estimate_cells(estimate, spec, unit))
+    value, interval, why = estimate_cells(estimate, spec, unit)
+    return (title, value, interval, why.split("; ")[0])  # the interval stands in its own column
 
 
 def _plain_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
@@ -65,8 +75,16 @@ def _plain_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
     rows = [
         ("found / missed", f"{counts['tp']} / {counts['fn']}", "", ""),
         ("false alarms / quiet", f"{counts['fp']} / {counts['tn']}", "", ""),
-        ("model, per item", "?" if cost is None else f"${cost:.2g}", "", "" if cost is not None else "price unknown"),
+        ("model, per item", "?" if cost is None else _small_usd(cost), "", "" if cost is not None else "price unknown"),
     ]
     if p50 is not None and p95 is not None:
         rows.append(("seconds, p50 / p95", f"{p50:.2g} / {p95:.2g}", "", ""))
     return rows
+
+
+def _small_usd(dollars: float) -> str:
+    """Dollars with two digits that mean something, without an exponent: `$0.000098`."""
+    if dollars == 0:
+        return "$0"
+    digits = max(2, 1 - math.floor(math.log10(abs(dollars))))
+    return f"${dollars:.{digits}f}"

@@ -36,6 +36,11 @@ class Memory:
         """How many different values have a placeholder."""
         return len(self._placeholders)
 
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing is known of the conversation yet."""
+        return not (self._numbers or self._names or self._values)
+
     def placeholder(self, word: Word, key: str) -> str:
         """The placeholder of a value, a new one where it was not seen before."""
         known = self._placeholders.get((word, key))

@@ -35,13 +35,13 @@ def rich_table(table: TableText) -> Any:
 
     heading = Text(f"{' '.join(table.stamps)} ".lstrip(), style="bold yellow")
     heading.append(Text(table.title, style="bold not yellow" if table.stamps else "bold"))
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, title=heading, title_justify="left", title_style="")
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(table.columns):
         numeric = number in table.right
         made.add_column(column, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in table.rows:
         made.add_row(*(Text(cell) for cell in row))
-    return Group(_Narrow(made), *(_Narrow(Text(f"- {note}", style="dim")) for note in table.notes))
+    return Group(_Narrow(heading), _Narrow(made), *(_Narrow(Text(f"- {note}", style="dim")) for note in table.notes))
 
 
 def html_table(table: TableText) -> str:

@@ -11,7 +11,7 @@ scaling      scores to probabilities
 
 from llmclf.stats.projection import dollars_per_1000, projected_flag_rate, projected_precision
 from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
-from llmclf.stats.ranking import average_precision, brier, roc_auc
+from llmclf.stats.ranking import average_precision, brier, ranking_areas, roc_auc
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.stratified import (
     LARGEST_SHARE,
@@ -44,6 +44,7 @@ __all__ = [
     "prevalence",
     "projected_flag_rate",
     "projected_precision",
+    "ranking_areas",
     "recall",
     "roc_auc",
     "specificity",

@@ -8,8 +8,6 @@ positives does not look certain; its standard error is taken on the logit scale,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
@@ -26,6 +24,31 @@ REPLICATES = 200
 _Floats = NDArray[np.float64]
 
 
+def ranking_areas(
+    positive: ArrayLike, score: ArrayLike, sampling: Sampling, *, level: float = 0.95, seed: int = 0
+) -> tuple[Estimate, Estimate]:
+    """(average precision, ROC AUC): both from one set of replicates; see `average_precision` and `roc_auc`."""
+    target, scores = _arrays(positive, score, sampling)
+    positives = int(target.sum())
+    if 0 < positives == len(target):
+        none = Estimate.unknown("no negatives: a ranking needs both", n_positives=positives)
+        return none, none
+    least = (LEAST_FOR_AVERAGE_PRECISION, LEAST_FOR_ROC_AUC)
+    if positives < min(least):
+        return _too_few(positives, least[0]), _too_few(positives, least[1])
+    levels = _levels(target, scores)
+    seen = _sums(levels, target, sampling)
+    drawn = _replicates(levels, target, sampling, np.random.default_rng(seed))
+    share = _heaviest_share(target, sampling)
+    made = [
+        _area(area(*seen)[0], area(*drawn), positives, share, level)
+        if positives >= enough
+        else _too_few(positives, enough)
+        for area, enough in zip((_average_precisions, _roc_aucs), least, strict=True)
+    ]
+    return made[0], made[1]
+
+
 def average_precision(
     positive: ArrayLike, score: ArrayLike, sampling: Sampling, *, level: float = 0.95, seed: int = 0
 ) -> Estimate:
@@ -34,14 +57,14 @@ def average_precision(
     At the prevalence that the sampling stands for. Needs 25 positives: below, even a good interval misses
     too often.
     """
-    return _ranking(positive, score, sampling, _average_precision, LEAST_FOR_AVERAGE_PRECISION, level, seed)
+    return ranking_areas(positive, score, sampling, level=level, seed=seed)[0]
 
 
 def roc_auc(
     positive: ArrayLike, score: ArrayLike, sampling: Sampling, *, level: float = 0.95, seed: int = 0
 ) -> Estimate:
     """Chance that a target scores above a non-target, ties counting half. Needs 10 positives."""
-    return _ranking(positive, score, sampling, _roc_auc, LEAST_FOR_ROC_AUC, level, seed)
+    return ranking_areas(positive, score, sampling, level=level, seed=seed)[1]
 
 
 def brier(positive: ArrayLike, probability: ArrayLike, sampling: Sampling, *, level: float = 0.95) -> Estimate:
@@ -71,68 +94,76 @@ def brier(positive: ArrayLike, probability: ArrayLike, sampling: Sampling, *, le
     return Estimate(value, value / reach, min(1.0, value * reach), "linearised-log", positives, share)
 
 
-def _ranking(
-    positive: ArrayLike,
-    score: ArrayLike,
-    sampling: Sampling,
-    area: Callable[[_Floats, _Floats], float],
-    least: int,
-    level: float,
-    seed: int,
-) -> Estimate:
-    target, scores = _arrays(positive, score, sampling)
-    positives = int(target.sum())
-    if positives < least:
-        return _too_few(positives, least)
-    if positives == len(target):
-        return Estimate.unknown("no negatives: a ranking needs both", n_positives=positives)
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    weight, share = sampling.weight, _heaviest_share(target, sampling)
-
-    def of_weights(plus: _Floats, minus: _Floats) -> float:
-        return area(np.cumsum(plus[order])[ends], np.cumsum(minus[order])[ends])
-
-    value = of_weights(weight * target, weight * ~target)
+def _area(value: float, replicates: _Floats, positives: int, share: float, level: float) -> Estimate:
     edge = 1e-6
-    replicates = np.clip(
-        [of_weights(*pair) for pair in _replicates(target, sampling, np.random.default_rng(seed))], edge, 1 - edge
-    )
-    error = float(np.std(logit(replicates)) * np.sqrt(positives / (positives - 1)))
+    error = float(np.std(logit(np.clip(replicates, edge, 1 - edge))) * np.sqrt(positives / (positives - 1)))
     reach = float(stdtrit(positives - 1, 0.5 + level / 2)) * error
     centre = float(logit(np.clip(value, edge, 1 - edge)))
     low, high = float(expit(centre - reach)), float(expit(centre + reach))
     return Estimate(value, min(low, value), max(high, value), "bootstrap-logit", positives, share)
 
 
+def _levels(target: NDArray[np.bool_], scores: _Floats) -> NDArray[np.intp]:
+    """(n,) the rank of each item's score, highest first; neighbouring scores of negatives alone share one.
+
+    Both areas change only where positives are, so this loses nothing and keeps few ranks.
+    """
+    distinct, of_item = np.unique(-scores, return_inverse=True)
+    has_positive = np.bincount(of_item, weights=target, minlength=len(distinct)) > 0
+    begins = np.append(True, has_positive[1:] | has_positive[:-1])
+    rank: NDArray[np.intp] = (np.cumsum(begins) - 1)[of_item]
+    return rank
+
+
+def _sums(levels: NDArray[np.intp], target: NDArray[np.bool_], sampling: Sampling) -> tuple[_Floats, _Floats]:
+    """(1, ranks) weights of positives and of negatives."""
+    ranks = int(levels.max()) + 1
+    plus = np.bincount(levels, weights=sampling.weight * target, minlength=ranks).astype(float)
+    minus = np.bincount(levels, weights=sampling.weight * ~target, minlength=ranks).astype(float)
+    return plus[None, :], minus[None, :]
+
+
 def _replicates(
-    target: NDArray[np.bool_], sampling: Sampling, rng: np.random.Generator
-) -> Iterator[tuple[_Floats, _Floats]]:
-    """Weights of positives and of negatives, once for each replicate."""
-    items, heavy = len(target), int(np.argmax(sampling.stratum_weight))
-    inside = np.flatnonzero(sampling.stratum == heavy)
+    levels: NDArray[np.intp], target: NDArray[np.bool_], sampling: Sampling, rng: np.random.Generator
+) -> tuple[_Floats, _Floats]:
+    """(replicates, ranks) weights of positives and of negatives in each replicate."""
+    ranks, strata = int(levels.max()) + 1, len(sampling.population)
+    key = (sampling.stratum * 2 + target) * ranks + levels
+    sums = _bootstrapped(key, strata * 2 * ranks, sampling, rng).reshape(REPLICATES, strata, 2, ranks)
+    sums = np.einsum("rhcl,rh->rcl", sums, sampling.population / sums.sum(axis=(2, 3)))
+    heavy = int(np.argmax(sampling.stratum_weight))
     unseen = sampling.stratum_weight[heavy] * sampling.alikeness(target)
-    groups = None if sampling.group is None else int(sampling.group.max()) + 1
-    for replicate in range(REPLICATES):
-        factor = rng.standard_exponential(items if groups is None else groups)
-        weight = sampling.weight * (factor if sampling.group is None else factor[sampling.group])
-        drawn = np.bincount(sampling.stratum, weights=weight)
-        weight *= (sampling.population / drawn)[sampling.stratum]
-        plus, minus = weight * target, weight * ~target
-        if replicate % 2:
-            plus[rng.choice(inside)] += unseen * rng.standard_exponential()
-        yield plus, minus
+    half = np.arange(0, REPLICATES, 2)
+    places = rng.choice(levels[sampling.stratum == heavy], size=len(half))
+    sums[half, 1, places] += unseen * rng.standard_exponential(len(half))
+    return sums[:, 1], sums[:, 0]
 
 
-def _average_precision(found: _Floats, alarms: _Floats) -> float:
-    """From cumulative weights of positives and negatives at each distinct score, highest first."""
-    return float(np.diff(found, prepend=0.0) @ (found / (found + alarms)) / found[-1])
+def _bootstrapped(key: NDArray[np.intp], width: int, sampling: Sampling, rng: np.random.Generator) -> _Floats:
+    """(replicates, width) sums by key of Gamma(1) weights, one for each group."""
+    if sampling.group is None and sampling.relative is None:
+        return rng.standard_gamma(np.bincount(key, minlength=width).astype(float), (REPLICATES, width))
+    group = np.arange(len(key)) if sampling.group is None else sampling.group
+    relative = np.ones(len(key)) if sampling.relative is None else sampling.relative
+    n_groups = int(group.max()) + 1
+    sums = np.empty((REPLICATES, width))
+    for row in sums:
+        row[:] = np.bincount(key, weights=relative * rng.standard_exponential(n_groups)[group], minlength=width)
+    return sums
 
 
-def _roc_auc(found: _Floats, alarms: _Floats) -> float:
-    """The trapezoid area over the same cumulative weights."""
-    middle = (found + np.append(0.0, found[:-1])) / 2
-    return float(np.diff(alarms, prepend=0.0) @ middle / (found[-1] * alarms[-1]))
+def _average_precisions(plus: _Floats, minus: _Floats) -> _Floats:
+    """One area for each row of weights by rank."""
+    found, alarms = np.cumsum(plus, axis=1), np.cumsum(minus, axis=1)
+    areas: _Floats = (plus * found / (found + alarms)).sum(axis=1) / found[:, -1]
+    return areas
+
+
+def _roc_aucs(plus: _Floats, minus: _Floats) -> _Floats:
+    """One trapezoid area for each row of weights by rank."""
+    found = np.cumsum(plus, axis=1)
+    areas: _Floats = (minus * (found - plus / 2)).sum(axis=1) / (found[:, -1] * minus.sum(axis=1))
+    return areas
 
 
 def _variance_of_mean(residual: _Floats, weight: _Floats, sampling: Sampling) -> float:

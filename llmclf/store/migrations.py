@@ -152,6 +152,7 @@ _INDEXES = (
     "CREATE INDEX predictions_by_run ON predictions (run_id, cell_id)",
     "CREATE INDEX predictions_by_time ON predictions (created_at)",
     "CREATE INDEX predictions_by_conversation ON predictions (conversation_id)",
+    "CREATE INDEX cells_by_cell ON cells (cell_id)",
     # Within a cell an item is predicted once: a resumed cell replaces what it stored before.
     "CREATE UNIQUE INDEX predictions_of_cell ON predictions"
     " (run_id, cell_id, classifier_id, task, conversation_id, coalesce(turn, -1)) WHERE cell_id <> ''",

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from llmclf.render.redaction import Redaction
 from llmclf.store.connection import Slot, open_reader, open_writer
 from llmclf.store.moments import new_id
+from llmclf.store.pending import Pending
 from llmclf.store.readers import Readers
+from llmclf.store.texts import Keeper
 from llmclf.store.writer import Writer
 
 
@@ -22,10 +25,15 @@ class Session:
     fork waits until no connection is in use, and the child leaves all of them alone.
     """
 
-    def __init__(self, path: Path | None, where: str, lock_seconds: float) -> None:
+    def __init__(self, path: Path | None, where: str, lock_seconds: float, redaction: Redaction) -> None:
         _watch_forks()
         name = f"file:llmclf-{new_id()}?mode=memory&cache=shared"
         self.abandoned = False
+        """True in a child of the process that opened this."""
+        self.keeper = Keeper(redaction)
+        self.pending = Pending()
+        self.prompts: set[tuple[str, str]] = set()
+        """Name and hash of those that are in the store."""
         self._closed = False
         self._slot = Slot(open_writer(path, name, where, lock_seconds))
         shared = Slot(open_reader(path, name, where), self._slot.lock) if path is None else None

@@ -18,10 +18,9 @@ from llmclf.store import calls, erasing, export, reports, runs
 from llmclf.store import predictions as prediction_rows
 from llmclf.store.connection import boundary
 from llmclf.store.moments import moment_text, new_id, utc_text
-from llmclf.store.pending import Pending
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
 from llmclf.store.session import Session
-from llmclf.store.texts import Keeper, storable
+from llmclf.store.texts import storable
 from llmclf.types import Conversation, Prediction, Predictions
 
 _CHUNK = 1_000  # predictions in one job of the writer
@@ -56,10 +55,7 @@ class Store:
         self._begin()
 
     def _begin(self) -> None:
-        self._keeper = Keeper(self.redaction)
-        self._pending = Pending()
-        self._prompts: set[tuple[str, str]] = set()
-        self._opened = Session(self._file, self._where, self._lock_seconds)
+        self._opened = Session(self._file, self._where, self._lock_seconds, self.redaction)
         self._finalizer = weakref.finalize(self, self._opened.close)
 
     @property
@@ -108,8 +104,7 @@ class Store:
         Texts about it that come later (quotes, rationales) are then redacted like the conversation
         itself, also where they do not introduce the names.
         """
-        if not self._session.abandoned:
-            self._keeper.learn(conversation)
+        self._session.keeper.learn(conversation)
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -143,7 +138,7 @@ class Store:
                 "unknown state of a run", where="finish_run", got=state, fix=nearest(state, get_args(RunState))
             )
         session = self._session
-        why = self._keeper.texts("", [why])[0]
+        why = session.keeper.texts("", [why])[0]
         work = runs.update_run(run_id, state, result, why, self._where)
         session.writer.submit(work, urgent=True).result()
 
@@ -155,8 +150,8 @@ class Store:
 
     def call_sent(self, call: CallSent) -> Future[None]:
         """Records a call before it is sent, with its reservation. The future is done when that is committed."""
-        session, pending = self._session, self._pending  # first: after a fork this makes all of them anew
-        call = self._keeper.sent(call)
+        session, pending = self._session, self._session.pending
+        call = session.keeper.sent(call)
         pending.begin(call)
 
         def ended(future: Future[None]) -> None:
@@ -177,9 +172,9 @@ class Store:
         It is taken, and kept, even while the disk fails: the answer was paid for. The future then
         holds the error.
         """
-        session, pending = self._session, self._pending
+        session, pending = self._session, self._session.pending
         call = pending.end(call_id)
-        outcome = self._keeper.done(call.conversation_id if call else "", outcome)
+        outcome = session.keeper.done(call.conversation_id if call else "", outcome)
         committed: Callable[[], None] | None = None
         if call is not None and outcome.state == "done":
             answer = pending.add(call, outcome)
@@ -192,7 +187,7 @@ class Store:
     def stored_answer(self, request_hash: str, repeat: int = 0) -> StoredAnswer | None:
         """The answer that was bought for a request, also where it is only queued yet; None where none was."""
         session = self._session
-        queued = self._pending.answer(request_hash, repeat)
+        queued = session.pending.answer(request_hash, repeat)
         return queued or calls.read_answer(session.readers.rows, request_hash, repeat)
 
     def spent_nano(
@@ -208,7 +203,7 @@ class Store:
         """Hands over predictions. Within a cell, an item that was predicted before is replaced."""
         session = self._session
         remaining = iter(predictions)
-        while chunk := [self._keeper.prediction(prediction) for prediction in islice(remaining, _CHUNK)]:
+        while chunk := [session.keeper.prediction(prediction) for prediction in islice(remaining, _CHUNK)]:
             session.writer.wait_for_room()
             work = prediction_rows.insert_predictions(run_id, cell_id, chunk)
             session.writer.submit(work, rows=len(chunk), keep=True)
@@ -238,9 +233,10 @@ class Store:
 
     def put_prompt(self, name: str, sha256: str, text: str) -> None:
         """Keeps the text of a prompt that ran, once. Prompts are the user's own words and are not redacted."""
-        if (name, sha256) not in self._prompts:
-            self._session.writer.submit(runs.insert_prompt(name, sha256, storable(text)), keep=True)
-            self._prompts.add((name, sha256))
+        session = self._session
+        if (name, sha256) not in session.prompts:
+            session.writer.submit(runs.insert_prompt(name, sha256, storable(text)), keep=True)
+            session.prompts.add((name, sha256))
 
     # --- reasons and people -----------------------------------------------------------------
 
@@ -268,7 +264,7 @@ class Store:
         """
         self.flush()
         for one in (conversation_id, *more):
-            self._keeper.forget(one)
+            self._session.keeper.forget(one)
         return self._erase(erasing.erase_conversations((conversation_id, *more)))
 
     def expire(self, older_than_days: float) -> dict[str, int]:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from llmclf.render.redaction import Memory, Redaction
 from llmclf.store.records import CallDone, CallSent
 from llmclf.types import Conversation, Evidence, Prediction
 
-_CONVERSATIONS = 2_000  # whose placeholders are remembered; the longest unused goes first
+_CONVERSATIONS = 50_000  # with personal data, whose placeholders are remembered; the longest unused goes first
 
 
 class Keeper:
@@ -32,8 +33,8 @@ class Keeper:
     def learn(self, conversation: Conversation) -> None:
         """Remembers names and personal metadata of a conversation for the texts that come about it."""
         if self.redacts:
-            with self._lock:
-                self._redaction.redact(conversation, self._memory(conversation.id))
+            with self._lock, self._memory(conversation.id) as memory:
+                self._redaction.redact(conversation, memory)
 
     def forget(self, conversation_id: str) -> None:
         """Drops what placeholders of a conversation stand for."""
@@ -45,8 +46,8 @@ class Keeper:
         texts = [storable(text) for text in texts]
         if not self.redacts or not any(texts):
             return texts
-        with self._lock:
-            return self._redaction.redact_texts(texts, self._memory(conversation_id))
+        with self._lock, self._memory(conversation_id) as memory:
+            return self._redaction.redact_texts(texts, memory)
 
     def sent(self, call: CallSent) -> CallSent:
         """The call with its request as it may be stored."""
@@ -95,15 +96,18 @@ class Keeper:
             _mapped(body, lambda _: next(take)), ensure_ascii=False, separators=(",", ":"), sort_keys=True
         )
 
-    def _memory(self, conversation_id: str) -> Memory:
-        if not conversation_id:
-            return Memory()
+    @contextmanager
+    def _memory(self, conversation_id: str) -> Iterator[Memory]:
+        """What is known of a conversation, kept where it is anything; under the lock."""
         known = self._memories.pop(conversation_id, None)
         memory = Memory() if known is None else known
-        self._memories[conversation_id] = memory
-        if len(self._memories) > _CONVERSATIONS:
-            self._memories.popitem(last=False)
-        return memory
+        try:
+            yield memory
+        finally:
+            if conversation_id and not memory.is_empty:
+                self._memories[conversation_id] = memory
+                if len(self._memories) > _CONVERSATIONS:
+                    self._memories.popitem(last=False)
 
 
 def storable(text: str) -> str:

@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from llmclf.classifiers.base import Classifier, items_of
 from llmclf.classifiers.llm import LlmClassifier
@@ -18,6 +15,7 @@ from llmclf.llm.model import Model, Output, Request, request_hash
 from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
 from llmclf.llm.runtime import Runtime
+from llmclf.render.tables import TableText, rich_table
 from llmclf.store import Store
 from llmclf.sweeps.cells import Cell, Skipped
 from llmclf.sweeps.earlier import done_earlier, spent_earlier
@@ -150,7 +148,8 @@ class Plan:
         }
 
     def __rich__(self) -> RenderableType:
-        return Group(_table(self), *(Text(line) for line in self.sentences))
+        made: RenderableType = rich_table(_table(self))
+        return made
 
     @property
     def sentences(self) -> list[str]:
@@ -159,7 +158,7 @@ class Plan:
         targets = "" if self.positives is None else f" ({self.positives} targets)"
         said = [
             f"{len(self.cells)} cells on {self.items} items{targets}: {self.calls} calls to real models, "
-            f"${usd.low:.2f} to ${usd.high:.2f}, {minutes.low:.1f} to {minutes.high:.1f} minutes."
+            f"{_range(usd, 2)} dollars, {_range(minutes, 1)} minutes."
         ]
         if self.spent_earlier_usd:
             said.append(f"Earlier executions of this sweep spent ${self.spent_earlier_usd:.2f}; the cap counts them.")
@@ -317,20 +316,20 @@ def _total(spans: Sequence[Span]) -> Span:
     return Span(sum(span.low for span in spans), sum(span.high for span in spans))
 
 
-def _table(made: Plan) -> Table:
-    table = Table(title="What would be done", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("cell", overflow="fold")
-    for name in ("calls", "stored", "dollars", "minutes"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(made: Plan) -> TableText:
+    rows = []
     for planned in made.cells:
-        usd = "price unknown" if planned.usd is None else _range(planned.usd, ".3f")
-        if planned.simulated:
-            usd = "simulated"
-        minutes = _range(_scaled(planned.seconds, 1 / 60), ".1f")
-        table.add_row(planned.label, str(planned.calls), str(planned.stored), usd, minutes)
-    return table
+        usd = "price unknown" if planned.usd is None else _range(planned.usd, 3)
+        minutes = _range(_scaled(planned.seconds, 1 / 60), 1)
+        row = (planned.label, str(planned.calls), str(planned.stored), usd, minutes)
+        rows.append((*row[:3], "simulated", minutes) if planned.simulated else row)
+    heads = ("cell", "calls", "stored", "dollars", "minutes")
+    return TableText("What would be done", heads, tuple(rows), tuple(made.sentences), (), (1, 2, 3, 4))
 
 
-def _range(span: Span, spec: str) -> str:
-    low, high = format(span.low, spec), format(span.high, spec)
-    return "0" if span.high == 0 else high if low == high else f"{low}-{high}"
+def _range(span: Span, digits: int) -> str:
+    least = 10**-digits
+    if span.high < least:
+        return "0" if span.high == 0 else f"<{least:g}"
+    low, high = f"{span.low:.{digits}f}", f"{span.high:.{digits}f}"
+    return high if low == high else f"{low}-{high}"

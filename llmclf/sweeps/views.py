@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
+from llmclf.render.tables import TableText, estimate_cells, html_table, rich_table
 from llmclf.sweeps.choice import dollars_spec
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
 from llmclf.types import Estimate
 
 SIMULATED = "SIMULATED"
-WIDTH = 80
 STOPPED = {
     "budget": "Stopped: the cap on dollars was reached. Raise budget_usd and run again; what is done is kept.",
     "interrupted": "Stopped by hand. Run it again to continue; what is done is kept.",
 }
+_RIGHT = (1, 2, 3, 4, 5)
 _HEADS = ("cell", "recall", "false alarms", "$ per 1,000", "p95 s", "failed")
 
 
 def about(surface: Surface) -> str:
     """What was measured, on what and at which prevalence, in one sentence."""
-    synthetic = " SYNTHETIC data." if surface.dataset.is_synthetic else ""
     spoken_of = "the population" if known_design(surface) else "this set"
     return (
         f"{surface.task.name} on {surface.dataset.name}: {len(surface.dataset)} items, {surface.positives} of them "
-        f"targets.{synthetic} Recall and false alarms are of {spoken_of}; dollars are projected to an assumed "
+        f"targets. Recall and false alarms are of {spoken_of}; dollars are projected to an assumed "
         f"prevalence of {percent(surface.costs.prevalence)}."
     )
 
@@ -78,33 +74,35 @@ def marks(surface: Surface, cell: MeasuredCell) -> list[str]:
     return said + list(cell.beyond)
 
 
-def terminal(surface: Surface) -> RenderableType:
-    """Tables that fit 80 columns: real cells, then simulated ones apart and stamped."""
-    parts: list[RenderableType] = [Text(about(surface))]
+def tables(surface: Surface) -> list[TableText]:
+    """Real cells under the verdict, and simulated ones in a table of their own, stamped."""
+    notes = [about(surface)]
     if surface.stopped:
-        parts.append(Text(STOPPED[surface.stopped], style="bold yellow"))
-    if surface.real:
-        parts.append(_table("Real cells", surface, surface.real))
-        parts.append(Text(surface.best().sentence, style="bold"))
+        notes.append(STOPPED[surface.stopped])
+    notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
+    stamps = ("SYNTHETIC DATA",) if surface.dataset.is_synthetic else ()
+    made = [TableText(surface.best().sentence, _HEADS, _rows(surface, surface.real), tuple(notes), stamps, _RIGHT)]
     if surface.simulated:
-        title = f"{SIMULATED} cells: made-up answers that show how the surface works. They decide nothing."
-        parts.append(_table(title, surface, surface.simulated, style="yellow"))
-    parts += [Text(f"Left out: {skip.label}: {skip.why}", style="dim") for skip in surface.skipped]
-    return Group(*parts)
+        title = "Made-up answers that show how a surface looks. They decide nothing."
+        made.append(TableText(title, _HEADS, _rows(surface, surface.simulated), (), (SIMULATED,), _RIGHT))
+    return made
 
 
-def _table(title: str, surface: Surface, cells: Sequence[MeasuredCell], style: str = "") -> Table:
-    table = Table(title=title, title_justify="left", title_style=f"bold {style}", width=WIDTH, box=SIMPLE_HEAD)
-    table.add_column(_HEADS[0], overflow="fold")
-    for head in _HEADS[1:]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for cell in cells:
-        label = Text(f"{SIMULATED} " if cell.simulated else "", style="bold yellow")
-        label.append(Text(cell.label, style="bold" if not cell.simulated else "not bold default"))
-        for mark in marks(surface, cell):
-            label.append(Text(f"\n{mark}", style="not bold dim default"))
-        table.add_row(label, *(Text(text) for text in figures(cell)))
-    return table
+def terminal(surface: Surface) -> RenderableType:
+    """Both tables for a terminal of 80 columns."""
+    parts: list[RenderableType] = []
+    for table in tables(surface):
+        parts += [rich_table(table), ""]
+    return Group(*parts[:-1])
+
+
+def notebook(surface: Surface) -> str:
+    """Both tables as HTML, every text escaped."""
+    return "".join(html_table(table) for table in tables(surface))
+
+
+def _rows(surface: Surface, cells: Sequence[MeasuredCell]) -> tuple[tuple[str, ...], ...]:
+    return tuple(("\n".join([cell.label, *marks(surface, cell)]), *figures(cell)) for cell in cells)
 
 
 def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
@@ -129,34 +127,8 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def _short(estimate: Estimate, spec: str) -> str:
-    interval = "" if estimate.low is None or estimate.high is None else f"{estimate.low:{spec}}-{estimate.high:{spec}}"
-    if estimate.value is None:
-        return f"?\n{interval}" if interval else "?"
-    return f"{estimate.value:{spec}}\n{interval}"
-
-
-def notebook(surface: Surface) -> str:
-    """The same as small HTML tables, every text escaped."""
-    parts = [f"<p>{escape(about(surface))}</p>"]
-    if surface.stopped:
-        parts.append(f"<p><b>{escape(STOPPED[surface.stopped])}</b></p>")
-    if surface.real:
-        parts.append(_html_table("Real cells", surface, surface.real))
-        parts.append(f"<p><b>{escape(surface.best().sentence)}</b></p>")
-    if surface.simulated:
-        parts.append(_html_table(f"{SIMULATED}: made-up answers, they decide nothing", surface, surface.simulated))
-    return "".join(parts)
-
-
-def _html_table(title: str, surface: Surface, cells: Sequence[MeasuredCell]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in _HEADS)
-    rows = []
-    for cell in cells:
-        stamp = f"<b>{SIMULATED}</b> " if cell.simulated else ""
-        small = "".join(f"<br><small>{escape(mark)}</small>" for mark in marks(surface, cell))
-        values = "".join(f"<td>{escape(text).replace(chr(10), '<br>')}</td>" for text in figures(cell))
-        rows.append(f"<tr><td>{stamp}{escape(cell.label)}{small}</td>{values}</tr>")
-    return f"<table><caption>{escape(title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+    value, interval, _ = estimate_cells(estimate, spec)
+    return f"{value}\n{interval}"
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> Any:

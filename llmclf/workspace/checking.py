@@ -22,6 +22,8 @@ class Checked:
     name: str
     path: Path
     problem: str = ""
+    note: str = ""
+    """What is right and still to be done."""
 
 
 def check_workspace(workspace: Path | None) -> list[Checked]:
@@ -31,7 +33,8 @@ def check_workspace(workspace: Path | None) -> list[Checked]:
         for name in files.listing(kind, workspace):
             results.append(_checked(kind, name, files.find(kind, name, workspace).path, workspace))
     for kind, read in (("models", load_models), ("prices", load_prices)):
-        path = (workspace or files.packaged_root()) / "configs" / f"{kind}.toml"
+        places = [root / "configs" / f"{kind}.toml" for _, root in files.roots(workspace)]
+        path = next(place for place in places if place.is_file())  # the packaged copy at the latest
         results.append(Checked(kind, kind, path, _problem_of(read, workspace)))
     if workspace and (workspace / "llmclf.toml").is_file():
         path = workspace / "llmclf.toml"
@@ -73,7 +76,9 @@ def _checked(kind: str, name: str, path: Path, workspace: Path | None) -> Checke
         "classifier": lambda root: _check_classifier(name, root),
         "sweep": lambda root: _check_sweep(name, root),
     }
-    return Checked(kind, name, path, _problem_of(checks[kind], workspace))
+    problem = _problem_of(checks[kind], workspace)
+    note = "" if problem or kind != "sweep" else _sweep_note(name, workspace)
+    return Checked(kind, name, path, problem, note)
 
 
 def _problem_of(check: object, workspace: Path | None) -> str:
@@ -139,7 +144,10 @@ def _check_sweep(name: str, workspace: Path | None) -> None:
         _check_prompt(prompt, workspace)
     for model in file.grid.model or ():
         _check_model(model, workspace)
-    found = files.find("dataset", file.dataset, workspace)
-    dataset: DatasetFile = files.load("dataset", found.path)
-    if not dataset.labels:
-        raise ConfigError("its dataset has no labels", where=name, got=file.dataset)
+    files.load("dataset", files.find("dataset", file.dataset, workspace).path)
+
+
+def _sweep_note(name: str, workspace: Path | None) -> str:
+    file: SweepFile = files.load("sweep", files.find("sweep", name, workspace).path)
+    dataset: DatasetFile = files.load("dataset", files.find("dataset", file.dataset, workspace).path)
+    return "" if dataset.labels else f"its dataset {file.dataset!r} has no labels yet: llmclf data sample --help"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from llmclf.workspace import verbs
 LOCAL_MODEL = "local/smollm2-135m"
 LOCAL_ITEMS = 24
 TASK = "refusal_to_transfer"
+_SIMULATED_USD = 100.0  # only simulated models are asked, and their dollars are simulated, too
 
 
 class View(Protocol):
@@ -38,6 +39,9 @@ class View(Protocol):
 
     def result(self, value: Any) -> None:
         """A table worth showing."""
+
+    def side_by_side(self, evaluations: Mapping[str, Evaluation]) -> None:
+        """Several classifiers in one table."""
 
 
 @dataclass
@@ -69,21 +73,23 @@ class DemoResult:
 
 
 def run_demo(folder: Path, view: View) -> DemoResult:
-    """Weights, samples, probe, evaluations, sweep, report, all in `folder`; run again, it reuses what is there."""
+    """Weights, samples, sweep, probe, local model, report, all in `folder`; run again, it reuses what is there."""
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     result = DemoResult(folder, folder / "llmclf.db", folder / "report.html")
     result.local_skipped = _get_weights(folder, view)
-    with Runtime(result.store, max_usd=5.0, workspace=folder) as runtime:
+    with Runtime(result.store, max_usd=_SIMULATED_USD, workspace=folder) as runtime:
         dataset, task = load_dataset("samples", folder), load_task(TASK, folder)
         _check_samples(result, dataset, task, view)
-        view.step("Train the probe on the samples' labels")
-        _, path = verbs.train("refusal_probe", dataset, workspace=folder)
-        view.note(f"Saved in {path}. Below it is judged by cross-validation, not on what it learned from.")
-        _evaluate(result, dataset, runtime, view)
-        view.step("Sweep: two real cells, six simulated ones")
+        view.step("Measure patterns and a trained probe; rehearse six simulated cells")
         result.surface = verbs.sweep("demo", runtime=runtime, progress=_progress(view))
+        result.evaluations = {cell.label: cell.evaluation for cell in result.surface.real if cell.evaluation}
         view.result(result.surface)
+        view.step("Train the probe on all labels, for use")
+        _, path = verbs.train("refusal_probe", dataset, workspace=folder)
+        view.note(f"Saved in {path}. Its figures above are by cross-validation, not on what it learned from.")
+        if not result.local_skipped:
+            _evaluate_local(result, dataset, runtime, view)
         view.step("Write the report")
         write_report(result.surface, result.report)
     result.seconds = time.monotonic() - began
@@ -119,29 +125,24 @@ def _check_samples(result: DemoResult, dataset: Any, task: Any, view: View) -> N
     view.note(str(result.style))
 
 
-def _evaluate(result: DemoResult, dataset: Any, runtime: Runtime, view: View) -> None:
-    plan: list[tuple[str, int | None]] = [("refusal_keyword", None), ("refusal_probe", None)]
-    if not result.local_skipped:
-        plan.append(("refusal_local", LOCAL_ITEMS))
-    for name, items in plan:
-        total = items or len(dataset)
-        view.step(f"Evaluate {name} on {total} conversations")
-        done = [0]
+def _evaluate_local(result: DemoResult, dataset: Any, runtime: Runtime, view: View) -> None:
+    view.step(f"Ask the local model about {LOCAL_ITEMS} of the conversations")
+    done = [0]
 
-        def count(_: object, total: int = total, done: list[int] = done) -> None:
-            done[0] += 1
-            view.advance(done[0], total)
+    def count(_: object) -> None:
+        done[0] += 1
+        view.advance(done[0], LOCAL_ITEMS)
 
-        try:
-            evaluation, _ = verbs.evaluate_classifier(name, dataset, runtime=runtime, max_items=items, on_done=count)
-        except LlmclfError as error:
-            if name != "refusal_local":
-                raise
-            result.local_skipped = str(error)
-            view.note(f"Left out: {error}")
-            continue
-        result.evaluations[name] = evaluation
-        view.result(evaluation)
+    try:
+        evaluation, _ = verbs.evaluate_classifier(
+            "refusal_local", dataset, runtime=runtime, max_items=LOCAL_ITEMS, on_done=count
+        )
+    except LlmclfError as error:  # the demo goes on without its smallest part
+        result.local_skipped = str(error)
+        view.note(f"Left out: {error}")
+        return
+    result.evaluations["refusal_local"] = evaluation
+    view.side_by_side(result.evaluations)
 
 
 def _progress(view: View) -> Callable[[str, int, int, float], None]:

@@ -13,10 +13,10 @@ from llmclf.store import Store
 
 def status(store: Path, workspace: Path | None, since: str = "24h") -> dict[str, Any]:
     """What `llmclf status` shows, as JSON types. `next` holds commands worth running, best first."""
-    found: dict[str, Any] = {"store": str(store), "since": since, "traffic": None}
+    found: dict[str, Any] = {"store": str(store), "since": since, "activity": None}
     if store.is_file():
         with Store(store) as opened:
-            found["traffic"] = opened.status(since)
+            found["activity"] = opened.status(since)
     found["local_models"] = {
         name: _is_here(name, row, workspace) for name, row in load_models(workspace).items() if row.route == "local"
     }

@@ -141,10 +141,11 @@ def train(name: str, dataset: Dataset, *, workspace: str | Path | None = None) -
     if not isinstance(file, ProbeFile):
         raise ConfigError("only a probe can be trained", where=str(found.path), got=f"kind {file.kind!r}")
     task = load_task(file.task, folder)
+    labelled = dataset.for_task(task.name)
     probe = make_classifier(found.name, file, task)
     assert isinstance(probe, ProbeClassifier)
-    probe.fit(dataset.for_task(task.name))
     path = probe_weights(found.name, file, folder)
+    probe.fit(labelled)
     path.parent.mkdir(parents=True, exist_ok=True)
     probe.save(path, git_sha=git_sha(folder or Path()))
     return probe, path
@@ -187,7 +188,7 @@ def sweep_concurrency(name: str, workspace: str | Path | None = None) -> int:
     return file.concurrency
 
 
-class booked_on:  # noqa: N801 - reads as a phrase in `with`
+class booked_on:
     """Books the runtime's calls on a run; a run left by an exception is marked `failed` or `interrupted`."""
 
     def __init__(self, runtime: Runtime, run_id: str) -> None:

@@ -22,6 +22,7 @@ from llmclf.llm.routes.base import Route
 from llmclf.llm.weights import own_path, weights_path
 from llmclf.types import Usage
 
+_INSTALL = "pip install 'llmclf[local]'"
 _STATUS_TO_KIND: dict[int, ErrorKind] = {400: "bad_request", 404: "not_found", 429: "rate_limited", 503: "unavailable"}
 
 
@@ -45,7 +46,7 @@ class LocalRoute(Route):
         if model.thinking not in (None, "off"):
             found.append(f"{self.model_id} does not think; leave `thinking` out or set it to 'off'")
         if importlib.util.find_spec("xllamacpp") is None:
-            found.append(f"{self.model_id} needs the package xllamacpp: pip install 'llmclf[local]'")
+            found.append(f"{self.model_id} needs the package xllamacpp: {_INSTALL}")
         try:
             weights_path(self.model_id, self.row, self.workspace)
         except MissingPieceError as error:
@@ -120,7 +121,10 @@ def _start(model_id: str, row: LocalRow, weights: Path) -> Any:
     # libgomp reads these when it is loaded; with its default spinning two threads are ten times slower
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    import xllamacpp
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise MissingPieceError("it needs the package xllamacpp", where=model_id, fix=_INSTALL) from error
 
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
@@ -139,8 +143,11 @@ def _start(model_id: str, row: LocalRow, weights: Path) -> Any:
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        raise ModelError(
-            "internal", f"llama.cpp can't load the weights: {error}", where=model_id, got=str(weights)
+        raise MissingPieceError(
+            "llama.cpp can't load the weights (cut short, or of a kind it does not know)",
+            where=model_id,
+            got=str(weights),
+            fix="get the file again",
         ) from error
 
 

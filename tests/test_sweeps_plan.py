@@ -1,0 +1,91 @@
+"""What a sweep would cost, before it does."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from sweep_workspace import make_dataset, make_sweep, make_workspace, task_of
+
+from llmclf.classifiers.loading import load_classifier
+from llmclf.llm.runtime import Runtime
+from llmclf.sweeps import plan, plan_items, run
+from llmclf.sweeps.tokens import count_tokens
+
+GRID = {"classifier": ["words", "learned"], "model": ["sim/good", "sim/poor"]}
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    with Runtime(workspace=make_workspace(tmp_path)) as made:
+        yield made
+
+
+def test_a_plan_counts_and_sends_nothing(runtime: Runtime) -> None:
+    """Cells, items and targets; simulated dollars are not among the real ones, and nothing is written."""
+    assert runtime.workspace is not None
+    made = plan(make_sweep(grid=GRID, budget_usd=2), make_dataset(), task_of(runtime.workspace), runtime)
+    assert (len(made.cells), made.items, made.positives, made.calls) == (4, 60, 20, 0)
+    assert [planned.calls for planned in made.cells] == [0, 0, 60, 60]
+    assert made.usd == (0, 0)
+    assert made.cells[2].usd is not None
+    assert made.cells[2].usd.high > made.cells[2].usd.low > 0
+    assert made.leaving == {}
+    assert runtime.store.runs() == []
+
+
+def test_a_plan_fits_the_terminal(runtime: Runtime) -> None:
+    """A table of cells and sentences, within 80 columns."""
+    assert runtime.workspace is not None
+    grid = {**GRID, "thinking": ["off", "low"], "unsupported": "skip"}
+    made = plan(make_sweep(grid=grid, budget_usd=2), make_dataset(), task_of(runtime.workspace), runtime)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(made)
+    text = console.export_text()
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "No text leaves this machine." in text
+    assert "Left out: sim/poor · thinking low" in text
+    assert "The cap is $2.00, $2.00 of it left: enough." in text
+
+
+def test_what_was_measured_is_free(runtime: Runtime) -> None:
+    """After the sweep, all of it is in the store."""
+    assert runtime.workspace is not None
+    file, task = make_sweep(grid=GRID), task_of(runtime.workspace)
+    run(file, make_dataset(), task, runtime)
+    made = plan(file, make_dataset(), task, runtime)
+    assert [(planned.calls, planned.stored) for planned in made.cells] == [(0, 60)] * 4
+    assert made.minutes == (0, 0)
+
+
+def test_one_classifier_can_be_planned(runtime: Runtime) -> None:
+    """For conversations without labels: one cell, no targets."""
+    conversations = make_dataset().conversations.values()
+    asked = plan_items(load_classifier("asked", runtime=runtime), conversations, runtime)
+    assert (asked.items, asked.positives, asked.cells[0].calls) == (60, None, 60)
+    words = plan_items(load_classifier("words", runtime=runtime), conversations, runtime)
+    assert (words.cells[0].calls, words.usd) == (0, (0, 0))
+
+
+def test_tokens_are_exact_for_openai_and_a_range_for_others() -> None:
+    """Special tokens in a customer's text are text; counting leaves the environment as it was."""
+    before = dict(os.environ)
+    text = "please <|endoftext|> put me through to a person"
+    exact = count_tokens(text, "openai/gpt-5.4-mini")
+    other = count_tokens(text, "anthropic/claude-haiku-4-5")
+    assert exact.low == exact.high > 5
+    assert other.low == exact.low < other.high
+    assert dict(os.environ) == before
+
+
+@given(st.text(max_size=300))
+def test_tokens_never_exceed_the_bytes(text: str) -> None:
+    """What is reserved for a call (a token for each byte) is above every count."""
+    counted = count_tokens(text, "anthropic/claude-haiku-4-5")
+    assert 0 <= counted.low <= counted.high <= len(text.encode())
