@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmclf.config import KINDS, find, listing, load, load_models, load_prices, load_prompt, load_task, load_workspace
+from llmclf.config import KINDS, find, listing, load, load_models, load_prices, load_task, load_workspace
 from llmclf.config.files import read_text, read_toml
 from llmclf.errors import ConfigError
+from llmclf.render import load_prompt
 
 TASK = """
     version = 1

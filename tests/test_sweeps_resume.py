@@ -62,7 +62,7 @@ def execute(folder: Path, budget_usd: float = 5.0, on_progress: Callable[[int], 
 
 def test_a_killed_sweep_goes_on_without_buying_twice(workspace: Path, wire: Wire) -> None:
     """SIGKILL in the middle: the second execution completes, and repeats no call but those under way."""
-    vendor = Vendor(wire, delay=0.25)
+    vendor = Vendor(wire, delay=0.15)
     process = subprocess.Popen(
         [sys.executable, sweep_workspace.__file__, str(workspace)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -72,7 +72,7 @@ def test_a_killed_sweep_goes_on_without_buying_twice(workspace: Path, wire: Wire
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    time.sleep(0.5)  # what the server was still answering
+    time.sleep(0.3)  # what the server was still answering
     asked_before = vendor.asked
     with sqlite3.connect(workspace / "llmclf.db") as database:
         states = Counter(state for (state,) in database.execute("SELECT state FROM calls"))

@@ -6,15 +6,16 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sweep_workspace import make_dataset, make_sweep, make_workspace, task_of
 
-from llmclf.errors import ConfigError, DataError
+from llmclf.errors import BudgetError, ConfigError, DataError
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Surface, SweepInterrupted, run, stored_surface
-from llmclf.types import Design, Task
+from llmclf.types import Design, Stratum, Task
 
 GRID = {"classifier": ["words", "learned"], "model": ["sim/good", "sim/poor"]}
 
@@ -117,6 +118,29 @@ def test_a_dataset_without_targets_is_an_error(runtime: Runtime, task: Task) -> 
     with pytest.raises(DataError, match="no example is labelled 'refused'"):
         run(make_sweep(grid=GRID), make_dataset(targets=0), task, runtime)
     assert runtime.store.runs(kind="sweep") == []
+
+
+def test_what_cannot_be_measured_is_an_error_before_the_first_call(runtime: Runtime, task: Task) -> None:
+    """A factor that nothing has, a design that contradicts the examples, an item that stands twice."""
+    with pytest.raises(ConfigError, match="no such factor"):
+        run(make_sweep(grid=GRID, hold_out=["customer"]), make_dataset(), task, runtime)
+    with pytest.raises(DataError, match="do not fit"):
+        run(make_sweep(grid=GRID), make_dataset(design=Design("stratified", (Stratum("", 9, 3),))), task, runtime)
+    dataset = make_dataset()
+    with pytest.raises(DataError, match="stands twice"):
+        run(make_sweep(grid=GRID), replace(dataset, examples=dataset.examples * 2), task, runtime)
+    assert runtime.store.runs(kind="sweep") == []
+
+
+def test_a_model_that_costs_money_needs_a_cap(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a budget nothing is begun; with the file's own, the runtime needs none."""
+    monkeypatch.setenv("WIRE_KEY", "sk-test")
+    workspace = make_workspace(tmp_path / "paid", "http://127.0.0.1:9/v1")
+    with Runtime(workspace=workspace) as runtime:
+        with pytest.raises(BudgetError, match="needs a cap"):
+            run(make_sweep(grid={"model": ["wire/x"]}), make_dataset(), task, runtime)
+        assert runtime.store.runs(kind="sweep") == []
+        assert runtime.budget.cap_nano is None
 
 
 def test_a_prompt_that_cannot_be_filled_is_an_error_before_the_first_call(

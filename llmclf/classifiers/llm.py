@@ -104,7 +104,7 @@ class LlmClassifier(Classifier):
         self.shots_ = tuple(
             (
                 example.item,
-                self._text(dataset.conversation(example), example.turn)[0].text,
+                self._text(dataset.conversation(example), example.turn, for_others=True)[0].text,
                 example.labels[self.task.name],
             )
             for example in chosen
@@ -216,9 +216,11 @@ class LlmClassifier(Classifier):
             text,
         )
 
-    def _text(self, conversation: Conversation, turn: int | None) -> tuple[Transcript, str]:
+    def _text(
+        self, conversation: Conversation, turn: int | None, *, for_others: bool = False
+    ) -> tuple[Transcript, str]:
         """(what is sent of a conversation, the hash of all of it)."""
-        sent = self.runtime.redacted(conversation)
+        sent = self.runtime.redacted(conversation, for_others=for_others)
         made = transcript(visible_turns(sent, self.task, turn), self.window, turn)
         lines = tuple((number, _fence_off(line)) for number, line in made.turns)
         return Transcript("\n".join(line for _, line in lines), lines, made.truncated), sent.content_hash

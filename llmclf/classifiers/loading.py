@@ -8,11 +8,11 @@ from llmclf.classifiers.base import Classifier
 from llmclf.classifiers.keyword import KeywordClassifier, KeywordRule
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.probe import ProbeClassifier
-from llmclf.config import KeywordFile, LlmFile, ProbeFile, files, load_prompt, load_task
+from llmclf.config import KeywordFile, LlmFile, ProbeFile, files, load_task
 from llmclf.errors import ConfigError
 from llmclf.llm.model import Model
 from llmclf.llm.runtime import Runtime
-from llmclf.render import Window
+from llmclf.render import Window, load_prompt
 from llmclf.types import Dataset, Task
 
 

@@ -3,13 +3,13 @@
     files       find and read: where a name is looked up, every mistake of a file in one message
     mistakes    what is wrong with a file, in words
     schemas     one model for each kind of file
-    loading     files to the values the other parts use: Task, Prompt, Dataset file, sweep, models
+    loading     files to the values the other parts use: Task, Dataset file, sweep, models
 
 Lookup order for a name: the workspace, `$LLMCLF_HOME`, the copy inside the package. A path is a path.
 """
 
 from llmclf.config.files import KINDS, Found, find, listing, load, packaged_root
-from llmclf.config.loading import load_models, load_prices, load_prompt, load_task, load_workspace
+from llmclf.config.loading import load_models, load_prices, load_task, load_workspace
 from llmclf.config.schemas import (
     ClassifierFile,
     DatasetFile,
@@ -55,7 +55,6 @@ __all__ = [
     "load",
     "load_models",
     "load_prices",
-    "load_prompt",
     "load_task",
     "load_workspace",
     "packaged_root",

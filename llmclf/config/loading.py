@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from llmclf.config import files, schemas
-from llmclf.render.prompt import Prompt
 from llmclf.types import FailureMode, Label, Rule, Task
 
 
@@ -25,12 +24,6 @@ def load_task(name: str, workspace: Path | None = None) -> Task:
         language=file.language,
         failure_modes=tuple(FailureMode(*mode) for mode in file.failure_modes.items()),
     )
-
-
-def load_prompt(name: str, workspace: Path | None = None) -> Prompt:
-    """The prompt `name`: prompts/NAME.txt, or a path."""
-    found = files.find("prompt", name, workspace)
-    return Prompt(found.name, files.read_text(found.path))
 
 
 def load_models(workspace: Path | None = None) -> dict[str, schemas.ModelRow]:

@@ -109,12 +109,14 @@ class Runtime:
                 label, roles[label], task.target, tuple(example.failure_modes), tuple(example.evidence_turns)
             )
 
-    def redacted(self, conversation: Conversation) -> Conversation:
+    def redacted(self, conversation: Conversation, *, for_others: bool = False) -> Conversation:
         """The conversation as it may be sent: without personal data where privacy says so.
 
         Where that is taken out only before storing, the store learns here what to look for in answers.
+        `for_others`: it goes into requests about other conversations, whose answers the store would
+        not search for it, so it is taken out here in any case but `off`.
         """
-        if self.redaction.before_sending:
+        if self.redaction.before_sending or (for_others and self.redaction.before_storing):
             return self.redaction.redact(conversation).conversation
         self.store.learn(conversation)
         return conversation

@@ -7,6 +7,6 @@ tables         figures for a terminal
 """
 
 from llmclf.render.conversation import Transcript, Window, transcript, visible_turns
-from llmclf.render.prompt import Prompt
+from llmclf.render.prompt import Prompt, load_prompt
 
-__all__ = ["Prompt", "Transcript", "Window", "transcript", "visible_turns"]
+__all__ = ["Prompt", "Transcript", "Window", "load_prompt", "transcript", "visible_turns"]

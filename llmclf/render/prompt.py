@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from llmclf.config import files
 from llmclf.errors import ConfigError, nearest
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -68,3 +70,9 @@ class Prompt:
                 fix="start the file with === system === or === user ===",
             )
         return [(role, text.strip()) for role, text in zip(pieces[1::2], pieces[2::2], strict=True)]
+
+
+def load_prompt(name: str, workspace: Path | None = None) -> Prompt:
+    """The prompt `name`: prompts/NAME.txt, or a path."""
+    found = files.find("prompt", name, workspace)
+    return Prompt(found.name, files.read_text(found.path))

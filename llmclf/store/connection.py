@@ -32,6 +32,11 @@ _CAUSES = {
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
+OPENING = threading.RLock()
+"""Held while a connection is opened and made known: SQLite's own locks must be free when the process
+forks, or the child waits for them for ever. Each other use is under the lock of the connection's slot."""
+
+
 class Slot:
     """A connection with the lock under which it is used, so that a fork never copies it in mid-use."""
 

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmclf.store.connection import Slot, boundary
+from llmclf.store.connection import OPENING, Slot, boundary
 
 
 class Readers:
@@ -52,10 +52,11 @@ class Readers:
             return self._shared
         slot: Slot | None = getattr(self._local, "slot", None)
         if slot is None:
-            slot = self._local.slot = Slot(self._open())
-            with self._lock:
-                self._close_unused()
-                self._slots.append((weakref.ref(threading.current_thread()), slot))
+            with OPENING:  # known before it is used, so that a fork waits for it
+                slot = self._local.slot = Slot(self._open())
+                with self._lock:
+                    self._close_unused()
+                    self._slots.append((weakref.ref(threading.current_thread()), slot))
         return slot
 
     def _close_unused(self) -> None:
@@ -64,7 +65,8 @@ class Readers:
         for reference, slot in self._slots:
             thread = reference()
             if thread is None or not thread.is_alive():
-                slot.connection.close()
+                with slot.lock:
+                    slot.connection.close()
             else:
                 kept.append((reference, slot))
         self._slots = kept

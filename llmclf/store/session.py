@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from llmclf.render.redaction import Redaction
-from llmclf.store.connection import Slot, open_reader, open_writer
+from llmclf.store.connection import OPENING, Slot, open_reader, open_writer
 from llmclf.store.moments import new_id
 from llmclf.store.pending import Pending
 from llmclf.store.readers import Readers
@@ -27,19 +27,23 @@ class Session:
 
     def __init__(self, path: Path | None, where: str, lock_seconds: float, redaction: Redaction) -> None:
         _watch_forks()
-        name = f"file:llmclf-{new_id()}?mode=memory&cache=shared"
         self.abandoned = False
         """True in a child of the process that opened this."""
+        self._closed = False
+        with OPENING:  # all of it, so that no fork comes in between
+            self._open(path, where, lock_seconds)
+            _SESSIONS.add(self)
         self.keeper = Keeper(redaction)
         self.pending = Pending()
         self.prompts: set[tuple[str, str]] = set()
         """Name and hash of those that are in the store."""
-        self._closed = False
+
+    def _open(self, path: Path | None, where: str, lock_seconds: float) -> None:
+        name = f"file:llmclf-{new_id()}?mode=memory&cache=shared"
         self._slot = Slot(open_writer(path, name, where, lock_seconds))
         shared = Slot(open_reader(path, name, where), self._slot.lock) if path is None else None
         self.readers = Readers(lambda: open_reader(path, name, where), where, shared)
         self.writer = Writer(self._slot, where, lock_seconds)
-        _SESSIONS.add(self)
 
     def slots(self) -> Iterator[Slot]:
         """Every connection of this process."""
@@ -72,6 +76,8 @@ def _watch_forks() -> None:
 
 
 def _before_fork() -> None:
+    OPENING.acquire()
+    _held.append(OPENING)
     for session in list(_SESSIONS):
         for slot in session.slots():
             slot.lock.acquire()
@@ -84,7 +90,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    _held.clear()
+    _after_in_parent()  # the child's one thread is the one that took them
     for session in list(_SESSIONS):
         session.abandoned = True
         _ABANDONED.append(session)

@@ -8,9 +8,12 @@ from typing import Any
 from llmclf.config import SweepFile
 from llmclf.data.sample import take
 from llmclf.errors import DataError
+from llmclf.evaluation import folds
+from llmclf.evaluation.drawn import drawn
+from llmclf.evaluation.matching import match
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps.cells import Cell, Skipped, expand
-from llmclf.types import Dataset, Task, content_hash
+from llmclf.types import Dataset, Prediction, Predictions, Task, content_hash
 
 _NOT_INPUTS = {"budget_usd", "concurrency"}
 """Settings that change how a sweep runs, not what comes out: raising the cap continues the same sweep."""
@@ -55,8 +58,9 @@ class Inputs:
 def sweep_inputs(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Inputs:
     """The inputs of a sweep. Raises ConfigError (`expand`) or DataError before anything is sent.
 
-    DataError: no example carries a label of the task, a label is outside its closed set, or none is
-    the target, so that nothing could be measured.
+    DataError: no example carries a label of the task, a label is outside its closed set, none is
+    the target, an item stands twice, or the design contradicts the examples. For cells that learn also
+    what can't be held out.
     """
     labelled = dataset.for_task(task.name)
     if file.max_items is not None and file.max_items < len(labelled):
@@ -72,4 +76,16 @@ def sweep_inputs(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime
             fix=f"llmclf data sample draws conversations to label; or check the task's name: {task.name}",
         )
     cells, skipped = expand(file, runtime, task=task)
+    _check_measurable(labelled, task)
+    if any(cell.learns for cell in cells):
+        folds(labelled, file.hold_out, file.folds, file.seed, task=task)
     return Inputs(file, task, labelled, tuple(cells), tuple(skipped))
+
+
+def _check_measurable(dataset: Dataset, task: Task) -> None:
+    """Raises now what the evaluation would raise when everything is paid for."""
+    drawn(dataset, dataset.examples)
+    answers = (
+        Prediction(e.conversation_id, "any", task.name, turn=e.turn, label=task.target) for e in dataset.examples
+    )
+    match(Predictions(answers), dataset, task)

@@ -34,7 +34,6 @@ class Recorder:
         self._all: list[Prediction] = []
         self._written = 0
         self._last = time.monotonic()
-        self._halted = False
 
     @property
     def predictions(self) -> Predictions:
@@ -43,9 +42,7 @@ class Recorder:
             return Predictions(self._all)
 
     def take(self, prediction: Prediction) -> None:
-        """One more; raises after `halt`, which ends the calls that are still under way."""
-        if self._halted:
-            raise Halted
+        """One more; called from the thread that calls the models."""
         with self._lock:
             self._all.append(prediction)
             due = len(self._all) - self._written >= _AT_ONCE or time.monotonic() - self._last > _AT_LEAST_EVERY
@@ -67,14 +64,6 @@ class Recorder:
             self._last = time.monotonic()
         if new:
             self._store.add_predictions(self._run_id, Predictions(new), cell_id=self.cell.cell_id)
-
-    def halt(self) -> None:
-        """No more are wanted."""
-        self._halted = True
-
-
-class Halted(Exception):
-    """Ends the calls of a cell that nobody waits for any more."""
 
 
 class Counter:

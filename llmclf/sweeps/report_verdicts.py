@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.sweeps.report_words import name_of, own_notes
+from llmclf.sweeps.report_words import common_notes, name_of, own_notes
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.verdicts import Wrong, WrongKind, wrong_in, wrong_verdicts
 from llmclf.types import Item
@@ -26,6 +26,7 @@ _TITLES: dict[WrongKind, tuple[str, str]] = {
 def verdict_lists(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     """One folded list for each cell: missed, false alarms, failed, ungrounded."""
     wrong_counts = wrong_in(surface.real, surface.dataset, surface.task)
+    common = common_notes(surface)
     parts = []
     for number, cell in enumerate(cells, start=1):
         if not len(cell.predictions):
@@ -33,7 +34,7 @@ def verdict_lists(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
         found = wrong_verdicts(cell, surface.dataset, surface.task)
         counts = ", ".join(f"{len(wrongs)} {_TITLES[kind][0]}" for kind, wrongs in found.items() if wrongs)
         groups = "".join(_kind(kind, wrongs, surface, wrong_counts) for kind, wrongs in found.items() if wrongs)
-        notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(surface, cell))
+        notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(cell, common))
         parts.append(
             f'<details><summary>{name_of(cell, number)} <span class="soft">{counts or "nothing wrong"}</span></summary>'
             f"{notes}{groups}</details>"

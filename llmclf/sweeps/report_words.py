@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -42,11 +43,10 @@ def common_notes(surface: Surface) -> list[str]:
     return [note for note in alike if not _is_about_ranking(note)]
 
 
-def own_notes(surface: Surface, cell: MeasuredCell) -> list[str]:
+def own_notes(cell: MeasuredCell, common: Sequence[str]) -> list[str]:
     """What only the evaluation of this cell (and of some others) says."""
     if cell.evaluation is None:
         return []
-    common = common_notes(surface)
     return [note for note in cell.evaluation.notes if note not in common and not _is_about_ranking(note)]
 
 

@@ -163,11 +163,7 @@ class _Execution:
         inputs, classifier = self.inputs, self.classifiers[cell.cell_id]
         items = [example.item for example in inputs.dataset.examples]
         if isinstance(classifier, LlmClassifier):
-            try:
-                return classifier.predict(inputs.dataset.conversations, items, recorder.take)
-            except KeyboardInterrupt:
-                recorder.halt()
-                raise
+            return classifier.predict(inputs.dataset.conversations, items, recorder.take)
         if cell.learns:
             predictions = cross_predict(
                 lambda: make_classifier(cell.name, cell.file, inputs.task),

@@ -7,7 +7,7 @@ from collections import defaultdict
 from llmclf.evaluation.drawn import drawn
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.verdicts import wrong_kind
+from llmclf.sweeps.verdicts import verdicts
 
 PARTS = {"model": "model", "review": "reviews", "missed": "misses", "false_alarms": "false alarms"}
 """The parts, and their names for people."""
@@ -26,14 +26,12 @@ def spending(cell: MeasuredCell, surface: Surface) -> dict[str, float] | None:
     weights = dict(
         zip((example.item for example in examples), drawn(surface.dataset, examples).sampling.weight, strict=True)
     )
-    labels = {example.item: example.labels[task.name] for example in examples}
+    targets = {example.item for example in examples if example.labels[task.name] == task.target}
     totals: defaultdict[tuple[bool, str], float] = defaultdict(float)
     sizes: defaultdict[bool, float] = defaultdict(float)
-    for prediction in cell.predictions:
-        label, weight = labels[prediction.item], float(weights[prediction.item])
-        target = label == task.target
-        state = wrong_kind(prediction, label, task) or ("found" if target else "quiet")
-        totals[target, state] += weight
+    for item, verdict in verdicts(cell, surface.dataset, task):
+        target, weight = item in targets, float(weights[item])
+        totals[target, verdict] += weight
         sizes[target] += weight
     mix = {True: 1000 * costs.prevalence, False: 1000 * (1 - costs.prevalence)}
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmclf.classifiers.loading import make_classifier
-from llmclf.config import DatasetFile, LlmFile, SweepFile, files, load_models, load_prices, load_prompt, load_task
+from llmclf.config import DatasetFile, LlmFile, SweepFile, files, load_models, load_prices, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError, LlmclfError, nearest
 from llmclf.llm.prices import map_entry
+from llmclf.render import load_prompt
 
 _FILLED = {"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"}
 
@@ -27,11 +28,17 @@ class Checked:
 
 
 def check_workspace(workspace: Path | None) -> list[Checked]:
-    """Every file that can be found from `workspace`, each read in full and held against the others."""
-    results = []
-    for kind in ("task", "prompt", "dataset", "classifier", "sweep"):
-        for name in files.listing(kind, workspace):
-            results.append(_checked(kind, name, files.find(kind, name, workspace).path, workspace))
+    """Every file of the workspace, each read in full and held against the others.
+
+    Where the workspace holds none of its own, the packaged files are checked instead.
+    """
+    found = [
+        (kind, files.find(kind, name, workspace))
+        for kind in ("task", "prompt", "dataset", "classifier", "sweep")
+        for name in files.listing(kind, workspace)
+    ]
+    own = [(kind, file) for kind, file in found if file.origin == "workspace"]
+    results = [_checked(kind, file.name, file.path, workspace) for kind, file in own or found]
     for kind, read in (("models", load_models), ("prices", load_prices)):
         places = [root / "configs" / f"{kind}.toml" for _, root in files.roots(workspace)]
         path = next(place for place in places if place.is_file())  # the packaged copy at the latest

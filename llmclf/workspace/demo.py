@@ -81,7 +81,7 @@ def run_demo(folder: Path, view: View) -> DemoResult:
     with Runtime(result.store, max_usd=_SIMULATED_USD, workspace=folder) as runtime:
         dataset, task = load_dataset("samples", folder), load_task(TASK, folder)
         _check_samples(result, dataset, task, view)
-        view.step("Measure patterns and a trained probe; rehearse six simulated cells")
+        view.step("Measure patterns and trained probes; rehearse six simulated cells")
         result.surface = verbs.sweep("demo", runtime=runtime, progress=_progress(view))
         result.evaluations = {cell.label: cell.evaluation for cell in result.surface.real if cell.evaluation}
         view.result(result.surface)
