@@ -3,9 +3,10 @@
 python benchmarks/coverage.py [--json] [--quick]
 
 Every setting draws labelled samples again and again from a known population; four ways to make an interval
-are tried on each of them: llmclf's, a posterior with a prior in every one of H strata,
-Beta(k + 1/H, n - k + 1), the percentile bootstrap, and Wald's. Bootstrap and Wald resample and sum by group
-where there are groups; the prior does not know of groups.
+are tried on each of them: llmclf's (one unseen item in the heaviest stratum), a posterior with a prior in each
+of H strata, Beta(k + 1/H, n - k + 1), the percentile bootstrap, and Wald's. The bootstrap resamples groups and
+Wald sums by them where there are any; the prior does not know of groups. A sample without a positive claims
+nothing and is left out.
 
     good, leaky   100,000 items, 500 positives, four strata of which the first two are flagged; leaky: 30 % of
                   the positives lie in the unflagged rest of 95,000, of which a few hundred items are labelled
@@ -35,7 +36,7 @@ Draw = Callable[[np.random.Generator], "Sample"]
 Interval = tuple[float, float] | None
 
 REPETITIONS = 4000
-QUICK = 60
+QUICK = 40
 DRAWS = 1000
 RESAMPLES = 400
 FIGURES = ("recall", "prevalence")
@@ -66,7 +67,9 @@ class Setting:
 # --- populations ------------------------------------------------------------------------------------------------
 
 
-def strata(name: str, positives: Sequence[int], drawn: Sequence[int], found: Sequence[float], alarms: Sequence[float]):
+def strata(
+    name: str, positives: Sequence[int], drawn: Sequence[int], found: Sequence[float], alarms: Sequence[float]
+) -> Setting:
     """A fixed population of four strata; `found` and `alarms` are the flagged shares of positives and others."""
     hits = np.round(np.array(positives) * np.array(found))
     others = POPULATION - positives

@@ -38,13 +38,13 @@ def llm(runtime: Runtime, name: str = "explained") -> LlmClassifier:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The highest sum of settled and reserved money after each step, in nano-dollars."""
     most = [0]
-    before = Budget.reserve
+    before = Budget.areserve
 
-    def reserve(self: Budget, nano: int, where: str = "") -> None:
-        before(self, nano, where)
+    async def areserve(self: Budget, nano: int, where: str = "") -> None:
+        await before(self, nano, where)
         most[0] = max(most[0], self.spent_nano + self.reserved_nano)
 
-    monkeypatch.setattr(Budget, "reserve", reserve)
+    monkeypatch.setattr(Budget, "areserve", areserve)
     yield most
 
 
@@ -86,15 +86,28 @@ def test_sixty_calls_at_once_under_a_cap_for_fifteen(workspace, wire, watched) -
     assert len(wire.received) == again + 45  # what was bought is not bought again
 
 
-def test_cheap_answers_free_what_they_did_not_need(workspace, wire) -> None:
-    """A bill below its reservation gives the rest back, so a cap for a few goes a long way."""
-    wire.default = chat(ANSWER)
+def test_calls_wait_for_money_that_others_may_give_back(workspace, wire, watched) -> None:
+    """Thirty cheap calls at once under a cap for three worst cases: none fails, and the cap holds."""
+    wire.default = chat(ANSWER, delay=0.02)
     items = conversations(30)
-    with Runtime(workspace=workspace, max_usd=0.11, concurrency=2) as runtime:
+    with Runtime(workspace=workspace, max_usd=0.11, concurrency=30) as runtime:
         assert 2 < 110_000_000 // worst_case(runtime) < 4
         found = llm(runtime).predict(items, [Item(name) for name in items])
         assert all(p.label == "clean" for p in found)
         assert runtime.budget.spent_nano == 30 * 300_000
+    assert wire.most_at_once <= 3
+    assert watched[0] <= 110_000_000
+
+
+def test_money_that_nobody_can_give_back_is_not_waited_for(workspace, wire) -> None:
+    """Where the worst case alone passes the cap, or unknown bills hold the rest, the item fails at once."""
+    wire.default = chat(ANSWER, usage=None)
+    with Runtime(workspace=workspace, max_usd=0.11) as runtime:
+        found = llm(runtime).predict(conversations(8), [Item(name) for name in conversations(8)])
+        kinds = [p.error.kind if p.error else "" for p in found]
+        assert sorted(kinds) == [""] * 3 + ["over_budget"] * 5
+        assert runtime.budget.spent_nano == 0
+        assert runtime.budget.reserved_nano <= 110_000_000
 
 
 def test_an_unknown_price_is_an_error_that_says_how_to_give_one(workspace, wire) -> None:

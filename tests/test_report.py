@@ -154,6 +154,16 @@ def test_a_stopped_sweep_has_a_report(tmp_path: Path) -> None:
     assert path.stat().st_size < 6_000_000
 
 
+def test_unknown_dollars_are_not_drawn() -> None:
+    """With too few targets the report says so in place of the plot, and reasons stand at the cells."""
+    dataset = make_dataset(targets=4, clean=60)
+    html = report_html(make_surface(dataset, make_cell("few", dataset)))
+    assert 'id="plot-real"' not in html
+    text = Parsed(html).text
+    assert "there is nothing to draw" in text
+    assert "not estimable" in text
+
+
 def test_only_simulated_cells_make_a_report_too() -> None:
     """It says that nothing real was measured."""
     dataset = make_dataset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
@@ -21,6 +21,7 @@ def ranked(seed: int, n: int = 120, positives: int = 30, ties: int = 12) -> tupl
     return positive, np.round(np.clip(rng.normal(0.35 + 0.25 * positive, 0.2), 0, 1) * ties) / ties
 
 
+@settings(max_examples=40)
 @given(seeds, st.sampled_from([2, 12, 1000]))
 def test_values_are_scikit_learns(seed: int, ties: int) -> None:
     """Average precision, ROC AUC and Brier score are scikit-learn's, weights and ties included."""
@@ -35,6 +36,7 @@ def test_values_are_scikit_learns(seed: int, ties: int) -> None:
     )
 
 
+@settings(max_examples=40)
 @given(seeds)
 def test_intervals_enclose_the_value(seed: int) -> None:
     """Every interval lies between 0 and 1 and holds its value."""

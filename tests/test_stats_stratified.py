@@ -222,6 +222,8 @@ def test_impossible_samplings_are_refused_with_every_problem() -> None:
     with pytest.raises(DataError) as caught:
         Sampling.stratified(["a", "b", "b", "x"], {"a": 10, "b": 1, "rest": 1000})
     assert len(caught.value.problems) == 3
+    with pytest.raises(DataError, match="stratum 'a' is not in the design"):
+        Sampling.stratified(["a"], {})
     for chances in ([0.5, 0.0], [1.2], []):
         with pytest.raises(DataError, match="above 0 and at most 1"):
             Sampling.weighted(chances)

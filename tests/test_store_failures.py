@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -209,10 +210,13 @@ def test_order_survives_a_failure(path: Path) -> None:
     with Store(path) as store:
         run = store.runs()[0]["run_id"]
         full(store, 2)
+        together = threading.Event()
+        store._session.writer.submit(lambda connection: together.wait(10), urgent=True)
         store.add_predictions(run, [replace(ROW, cost_nano_usd=2**70)])  # refused: all others are tried one by one
         rows = [replace(ROW, conversation_id=f"c{number}") for number in range(200)]
         store.add_predictions(run, rows, cell_id="a")
         store.put_cell(run, "a", settings={}, simulated=False, state="done")
+        together.set()
         with pytest.raises(StoreError):
             store.flush()
         with closing(sqlite3.connect(path)) as other:

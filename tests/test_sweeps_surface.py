@@ -108,8 +108,10 @@ def test_cells_beyond_limits_are_marked_and_not_chosen() -> None:
         "unknown flags a day are",
     ]
     fine = make_cell("fine", DATASET, missed=9, seconds=1.0, limits=LimitsTable(p95_seconds=2.0), costs=COSTS)
-    best = make_surface(DATASET, slow, fine).best()
+    last = make_cell("last", DATASET, missed=50, alarms=50, limits=LimitsTable(p95_seconds=2.0), costs=COSTS)
+    best = make_surface(DATASET, slow, fine, last).best()
     assert best.cell == fine
+    assert best.sentence.startswith("fine costs least within the limits")
     assert make_surface(DATASET, slow).best().sentence == "No real cell keeps to the limits."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from llmclf.config import files, schemas
 from llmclf.types import FailureMode, Label, Rule, Task
@@ -28,23 +29,20 @@ def load_task(name: str, workspace: Path | None = None) -> Task:
 
 def load_models(workspace: Path | None = None) -> dict[str, schemas.ModelRow]:
     """Every row of every configs/models.toml in the lookup order; the first place that names a model wins."""
-    rows: dict[str, schemas.ModelRow] = {}
-    for _, root in files.roots(workspace):
-        path = root / "configs" / "models.toml"
-        if path.is_file():
-            file: schemas.ModelsFile = files.load("models", path)
-            rows = {**file.models, **rows}
-    return rows
+    return _merged("models", workspace)
 
 
 def load_prices(workspace: Path | None = None) -> dict[str, schemas.PriceRow]:
     """Every row of every configs/prices.toml in the lookup order; the first place wins."""
-    rows: dict[str, schemas.PriceRow] = {}
+    return _merged("prices", workspace)
+
+
+def _merged(kind: str, workspace: Path | None) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
     for _, root in files.roots(workspace):
-        path = root / "configs" / "prices.toml"
+        path = root / "configs" / f"{kind}.toml"
         if path.is_file():
-            file: schemas.PricesFile = files.load("prices", path)
-            rows = {**file.prices, **rows}
+            rows = {**getattr(files.load(kind, path), kind), **rows}
     return rows
 
 

@@ -46,30 +46,30 @@ def match(predictions: Predictions, dataset: Dataset, task: Task) -> Matched:
     dataset, items that stand twice, labels outside the task, predictions for another task, predictions
     with neither label nor error, and simulated ones among real ones.
     """
-    places = [place for place, example in enumerate(dataset.examples) if task.name in example.labels]
-    examples = tuple(dataset.examples[place] for place in places)
+    examples = tuple(example for example in dataset.examples if task.name in example.labels)
     if not examples:
         raise DataError(f"no example has a label for task {task.name}", where=f"dataset {dataset.name}")
     items = [
         Item(*pair) for pair in zip(predictions.column("conversation_id"), predictions.column("turn"), strict=True)
     ]
     row_of = {item: row for row, item in enumerate(items)}
-    wanted = {example.item for example in examples}
+    asked = [example.item for example in examples]
+    wanted = set(asked)
     strangers = [item for item in row_of if item not in wanted]
-    known = {example.item for example in dataset.examples}
+    known = {example.item for example in dataset.examples} if strangers else wanted
     unknown = [item for item in strangers if item not in known and item.conversation_id not in dataset.conversations]
     labels = tuple(example.labels[task.name] for example in examples)
     problems = [
-        *_listed("has no prediction", [example.item for example in examples if example.item not in row_of]),
+        *_listed("has no prediction", [item for item in asked if item not in row_of]),
         *_listed("is predicted but not in the dataset", unknown),
-        *_listed("stands twice among the examples", _twice([example.item for example in examples])),
+        *_listed("stands twice among the examples", _twice(asked)),
         *_listed("is predicted twice", _twice(items)),
         *_label_problems(labels, task),
         *_prediction_problems(predictions, items, task),
     ]
     if problems:
         raise DataError("predictions and dataset do not fit", where=f"dataset {dataset.name}", problems=problems)
-    rows = np.array([row_of[example.item] for example in examples], np.intp)
+    rows = np.array([row_of[item] for item in asked], np.intp)
     errors, said, flags = (predictions.column(name) for name in ("error", "label", "flagged"))
     matched_errors = tuple(errors[row] for row in rows)
     failed = np.array([error is not None for error in matched_errors], bool)
@@ -113,6 +113,8 @@ def _prediction_problems(predictions: Predictions, items: Sequence[Item], task: 
 
 
 def _twice(items: Sequence[Item]) -> list[Item]:
+    if len(set(items)) == len(items):
+        return []
     return [item for item, count in Counter(items).items() if count > 1]
 
 

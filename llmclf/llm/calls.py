@@ -50,7 +50,7 @@ async def call(prepared: Prepared, price: Price, store: Store, budget: Budget) -
     """The response of the model. Raises ModelError for every way in which a call can fail."""
     request, route = prepared.request, prepared.route
     reserved = price.worst_case(len(prepared.text.encode()), request.model.output_limit(request.output))
-    budget.reserve(reserved, request.model.id)
+    await budget.areserve(reserved, request.model.id)
     call_id = uuid4().hex
     bill: int | None = 0
     try:
@@ -153,6 +153,7 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
     async def send() -> Answer:
         if tried.last_is_billed:
             budget.reserve(reserved, request.model.id)
+            budget.settle(reserved, None)  # the first stays for good, whatever becomes of the next
         tried.attempts += 1
         try:
             return await route.send(request, prepared.body, max(0.001, deadline - time.monotonic()))

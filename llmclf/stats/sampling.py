@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,19 +48,19 @@ class Sampling:
         item (nothing is known of that part), or holds fewer items than were drawn from it.
         """
         names = [name for name, size in populations.items() if size > 0]
-        number = {name: index for index, name in enumerate(names)}
-        unknown = sorted(set(strata) - set(number))
-        stratum = np.array([number.get(name, 0) for name in strata], np.intp)
-        sampled = np.bincount(stratum, minlength=len(names))
-        problems = [f"stratum {name!r} is not in the design" for name in unknown]
+        drawn = Counter(strata)
+        problems = [f"stratum {name!r} is not in the design" for name in sorted(set(drawn) - set(names))]
         problems += [
-            f"stratum {name!r} holds {populations[name]:g} items but {'no' if not drawn else drawn} labelled ones"
-            for name, drawn in zip(names, sampled, strict=True)
-            if drawn == 0 or drawn > populations[name]
+            f"stratum {name!r} holds {populations[name]:g} items but {drawn[name] or 'no'} labelled ones"
+            for name in names
+            if not 0 < drawn[name] <= populations[name]
         ]
         if problems:
             raise DataError("items and strata do not fit", problems=problems)
-        return cls(stratum, np.array([float(populations[name]) for name in names]), group=_codes(groups, len(strata)))
+        number = {name: place for place, name in enumerate(names)}
+        stratum = np.array([number[name] for name in strata], np.intp)
+        sizes = np.array([float(populations[name]) for name in names])
+        return cls(stratum, sizes, group=_codes(groups, len(strata)))
 
     @classmethod
     def weighted(cls, inclusion_probability: ArrayLike, groups: Groups = None) -> Sampling:

@@ -49,45 +49,56 @@ def choose(real: Sequence[MeasuredCell], costs: Costs, positives: int, unit: str
     fitting = [cell for cell in known if not cell.beyond]
     if not fitting:
         return Choice(None, (), "No real cell keeps to the limits.", costs)
-    first = fitting[0]
-    rivals = [cell for cell in fitting[1:] if not _apart(first.usd, cell.usd)]
-    candidates = (first, *rivals)
-    return Choice(
-        None if rivals else first, candidates, _sentence(first, rivals, fitting, costs, positives, unit), costs
+    first, *others = fitting
+    rivals = [cell for cell in others if not _apart(first.usd, cell.usd)]
+    standing = _Standing(
+        first, rivals, others, len(fitting) < len(known), flag_nothing_usd(costs), positives, f"per 1,000 {unit}s"
     )
+    return Choice(None if rivals else first, (first, *rivals), standing.sentence(), costs)
 
 
 def flag_nothing_usd(costs: Costs) -> float:
-    """Dollars per 1,000 conversations of having no classifier at all: every target is missed."""
+    """Dollars per 1,000 items of having no classifier at all: every target is missed."""
     return 1000 * costs.prevalence * costs.missed_usd
 
 
-def _sentence(
-    first: MeasuredCell,
-    rivals: Sequence[MeasuredCell],
-    fitting: Sequence[MeasuredCell],
-    costs: Costs,
-    positives: int,
-    unit: str,
-) -> str:
-    figure, per = first.usd.format(dollars_spec(first.usd), "$"), f"per 1,000 {unit}s"
-    nothing = flag_nothing_usd(costs)
-    without = f"${nothing:{'.2f' if nothing < 100 else ',.0f'}}"
-    low = first.usd.low if first.usd.low is not None else _value(first.usd)
-    high = first.usd.high if first.usd.high is not None else _value(first.usd)
-    alike = f"On these {positives} targets it can't be told apart from {_listed([cell.label for cell in rivals])}."
-    if low > nothing:
-        said = f"No cell pays at these prices: flagging nothing would cost {without} {per}, "
-        said += f"the cheapest cell, {first.label}, costs {figure}."
-        return f"{said} {alike}" if rivals else said
-    ending = f"Flagging nothing would cost {without}"
-    ending += ": no cell is shown to be worth it." if high >= nothing else "."
-    if rivals:
-        return f"Not decided: {first.label} has the lowest figure, {figure} {per}. {alike} {ending}"
-    if len(fitting) > 1:
-        second = fitting[1].usd.format(dollars_spec(fitting[1].usd), "$")
-        return f"{first.label} costs least: {figure} {per}; the next, {fitting[1].label}, {second}. {ending}"
-    return f"{first.label} is the only real cell that can be chosen: {figure} {per}. {ending}"
+@dataclass(frozen=True)
+class _Standing:
+    """How the cells that may be chosen stand to each other and to doing nothing."""
+
+    first: MeasuredCell
+    rivals: Sequence[MeasuredCell]
+    others: Sequence[MeasuredCell]
+    limited: bool
+    """True where limits keep cheaper or dearer cells out."""
+    nothing_usd: float
+    positives: int
+    per: str
+
+    def sentence(self) -> str:
+        """What a person who decides must know."""
+        low, high, name = self.first.usd.low, self.first.usd.high, self.first.label
+        within = " within the limits" if self.limited else ""
+        nothing = _dollars(Estimate(self.nothing_usd))
+        figure = _dollars(self.first.usd)
+        names = _listed([cell.label for cell in self.rivals])
+        alike = f"On these {self.positives} targets it can't be told apart from {names}." if names else ""
+        if low is not None and low > self.nothing_usd:
+            said = f"No cell{within} pays at these prices: flagging nothing would cost {nothing} {self.per}"
+            return f"{said}, the cheapest cell, {name}, costs {figure}. {alike}".rstrip()
+        worth = ": no cell is shown to be worth it" if high is None or high >= self.nothing_usd else ""
+        ending = f"Flagging nothing would cost {nothing}{worth}."
+        if self.rivals:
+            return f"Not decided{within}: {name} has the lowest figure, {figure} {self.per}. {alike} {ending}"
+        if self.others:
+            second = self.others[0]
+            next_one = f"the next, {second.label}, {_dollars(second.usd)}"
+            return f"{name} costs least{within}: {figure} {self.per}; {next_one}. {ending}"
+        return f"{name} is the only real cell that can be chosen: {figure} {self.per}. {ending}"
+
+
+def _dollars(estimate: Estimate) -> str:
+    return estimate.format(dollars_spec(estimate), "$")
 
 
 def dollars_spec(estimate: Estimate) -> str:
@@ -101,10 +112,8 @@ def _apart(lower: Estimate, higher: Estimate) -> bool:
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:
-    if not names:
-        return ""
     shown = list(names[:most]) + ([f"{len(names) - most} more"] if len(names) > most else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
 
 
 def _value(estimate: Estimate) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from string import Template
@@ -37,7 +38,7 @@ def group_sections(surface: Surface, cells: Sequence[MeasuredCell], group: Group
     """Every section about one group of cells, in the order of a reader's questions."""
     return "\n".join(
         [
-            _surface(surface, group),
+            _surface(surface, cells, group),
             _section(group, "All cells", _cells(surface, cells)),
             _section(group, "Which cell catches which failure mode", _failure_modes(surface, cells)),
             _section(group, "What is flagged by mistake", _false_alarms(surface, cells)),
@@ -56,8 +57,11 @@ def plot_data(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> 
         for number, cell in enumerate(cells, start=1)
         if cell.usd.is_known
     ]
-    known = [point["usd"] for point in points] + [surface.flag_nothing_usd]
-    log = min(known) > 0 and max(known) > _LOG_FROM * min(known)
+    figures = [point["usd"] for point in points]
+    lows = [
+        figure if point["usd_low"] is None else point["usd_low"] for figure, point in zip(figures, points, strict=True)
+    ]
+    log = min(lows, default=0) > 0 and max(figures) > _LOG_FROM * min(figures)
     return {
         "cells": points,
         "nothing_usd": surface.flag_nothing_usd if surface.flag_nothing_usd > 0 or not log else None,
@@ -96,10 +100,13 @@ def _section(group: Group, title: str, content: str) -> str:
     return f"<section><h2>{escape(title)}{stamp}</h2>{content}</section>" if content else ""
 
 
-def _surface(surface: Surface, group: Group) -> str:
+def _surface(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> str:
+    title = f"Dollars per 1,000 {units(surface.task)}"
+    if not any(cell.usd.is_known for cell in cells):
+        return _section(group, title, "<p>No cell's dollars are known, so there is nothing to draw.</p>")
     intro = (
-        "Left is cheaper, up finds more. Bars are 95 % intervals; numbers are those of the table; "
-        "left of the dotted line a cell costs less than having no classifier."
+        "Left is cheaper, up finds more. Bars are 95 % intervals; numbers are those of the table. A cell that costs "
+        "more than flagging nothing is not worth running at these prices."
     )
     if group == "simulated":
         intro = (
@@ -109,7 +116,7 @@ def _surface(surface: Surface, group: Group) -> str:
     elif surface.pareto():
         intro += " Diamonds lie on the front: no other cell is both cheaper and faster."
     content = Template(page_text("surface.html")).substitute(intro=escape(intro), group=group)
-    return _section(group, f"Dollars per 1,000 {units(surface.task)}", content)
+    return _section(group, title, content)
 
 
 def _cells(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
@@ -117,7 +124,7 @@ def _cells(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
         "cell",
         "recall",
         "false alarms",
-        f"precision at {percent(surface.costs.prevalence)}",
+        f"precision at {percent(surface.costs.prevalence)}".replace(" %", "\u00a0%"),
         f"$ per 1,000 {units(surface.task)}",
         f"model, per {surface.task.unit}",
         "p50 / p95 s",
@@ -187,7 +194,9 @@ def _heat_row(name: str, shares: Sequence[Estimate | None], css: str = "filled")
         elif share.value is None:
             tds.append(f"<td>{estimate_html(share)}</td>")
         else:
-            tds.append(f'<td class="{css}" style="--share:{share.value:.3f}">{estimate_html(share)}</td>')
+            # shares of false alarms are small: their root shows them apart
+            dark = share.value if css == "filled" else math.sqrt(share.value)
+            tds.append(f'<td class="{css}" style="--share:{dark:.3f}">{estimate_html(share)}</td>')
     return f'<tr><th scope="row">{name}</th>{"".join(tds)}</tr>'
 
 

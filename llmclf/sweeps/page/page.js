@@ -26,12 +26,12 @@ function traces(cells, axis) {
     const name = data.kinds[kind];
     return {
       name, type: "scatter", mode: "markers+text", x: own.map((cell) => cell.usd), y: own.map((cell) => cell[axis]),
-      text: own.map((cell) => String(cell.number)), textfont: { color: colour("paper"), size: 11 },
+      text: own.map((cell) => String(cell.number)), textfont: { color: colour("paper"), size: 10 },
       hovertext: own.map((cell) => cell.hover), hoverinfo: "text",
       error_x: { ...bars(own, "usd", "usd_low", "usd_high"), color: colour(kind) },
       error_y: axes[axis].low ? { ...bars(own, axis, axes[axis].low, axes[axis].high), color: colour(kind) } : undefined,
       marker: {
-        size: 20, color: colour(kind), symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
+        size: 18, color: colour(kind), symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
         line: { color: own.map((cell) => (cell.front ? colour("ink") : colour("paper"))), width: 1.5 },
       },
     };
@@ -45,21 +45,38 @@ function logTicks(values) {
   for (let power = from; power <= to; power += 1) {
     for (const step of to - from > 3 ? [1] : [1, 2, 5]) ticks.push(Number((step * 10 ** power).toPrecision(1)));
   }
-  return { type: "log", tickmode: "array", tickvals: ticks, ticktext: ticks.map(String) };
+  return { type: "log", tickmode: "array", tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en", { maximumSignificantDigits: 2 })) };
+}
+
+/* From the cells alone; the line of flagging nothing is drawn where it is not far off, else named at the edge. */
+function dollarAxis(plot) {
+  const lows = plot.cells.map((cell) => cell.usd_low ?? cell.usd);
+  const highs = plot.cells.map((cell) => cell.usd_high ?? cell.usd);
+  const nothing = plot.nothing_usd, far = plot.log ? 4 : 1.4;
+  const least = Math.min(...lows), most = Math.max(...highs);
+  const near = nothing !== null && nothing <= far * most && (!plot.log || nothing >= least / far);
+  const from = near ? Math.min(least, nothing) : least, to = near ? Math.max(most, nothing) : most;
+  if (!plot.log) return { near, axis: { range: [0, 1.08 * to || 1] } };
+  return { near, axis: { ...logTicks([from, to]), range: [Math.log10(from) - 0.08, Math.log10(to) + 0.08] } };
 }
 
 function layout(plot, axis) {
-  const line = colour("line"), soft = colour("soft");
+  const line = colour("line"), soft = colour("soft"), dollars = dollarAxis(plot);
   const shared = { gridcolor: line, zeroline: false, linecolor: line, tickcolor: line, automargin: true };
-  const shapes = [], annotations = [];
-  if (plot.nothing_usd !== null) {
+  const shapes = [], annotations = [], font = { color: soft, size: 12 };
+  if (dollars.near) {
     shapes.push({
       type: "line", x0: plot.nothing_usd, x1: plot.nothing_usd, yref: "paper", y0: 0, y1: 1,
       line: { dash: "dot", color: soft, width: 1.5 },
     });
     annotations.push({
       x: plot.log ? Math.log10(plot.nothing_usd) : plot.nothing_usd, yref: "paper", y: 0.02, xanchor: "left",
-      yanchor: "bottom", showarrow: false, text: " flag nothing", font: { color: soft, size: 12 },
+      yanchor: "bottom", showarrow: false, text: " flag nothing", font,
+    });
+  } else if (plot.nothing_usd !== null) {
+    annotations.push({
+      xref: "paper", yref: "paper", x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", showarrow: false, font,
+      text: "flag nothing: $" + plot.nothing_usd.toLocaleString("en", { maximumFractionDigits: 2 }),
     });
   }
   if (plot.stamp) {
@@ -75,9 +92,8 @@ function layout(plot, axis) {
     hoverlabel: { bgcolor: colour("wash"), bordercolor: line, font: { color: colour("ink") }, align: "left" },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, showlegend: true,
     xaxis: {
-      ...shared, title: { text: "dollars per 1,000 " + plot.unit }, tickprefix: "$", hoverformat: ".2f",
-      ...(plot.log ? logTicks(plot.cells.flatMap((cell) => [cell.usd_low ?? cell.usd, cell.usd_high ?? cell.usd])) : {}),
-      ...(plot.log ? {} : { rangemode: "tozero" }),
+      ...shared, title: { text: "dollars per 1,000 " + plot.unit }, tickprefix: "$", tickformat: ",", hoverformat: ".2f",
+      ...dollars.axis,
     },
     yaxis: {
       ...shared, title: { text: axes[axis].title }, range: axes[axis].range,
