@@ -423,7 +423,7 @@ classifier = load_classifier("explained", runtime=runtime)
 simulated = load_classifier("simulated", runtime=runtime)
 
 def ask(text):
-    return classifier.classify(Conversation(text, (Turn("user", text),)), timeout=20).label
+    return classifier.classify(Conversation(text, (Turn("user", text),)), timeout=100).label
 
 assert ask("before the fork") == "clean"
 child = os.fork()

@@ -106,7 +106,7 @@ def test_a_killed_process_loses_no_more_than_the_last_moment(tmp_path: Path) -> 
             assert store.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         assert len(found) > 20
         lost.append(struct.unpack("d", handed.read_bytes()[:8])[0] - float(found[-1]))
-    assert min(lost) < 0.08, lost  # 50 ms and the commit
+    assert min(lost) < 0.15, lost  # 50 ms and the commit, on a machine that is never idle
     assert max(lost) < 0.5, lost  # the machine may be busy
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -27,7 +28,7 @@ Quote word for word. Give no evidence where there is nothing to quote. `confiden
 label, from 0 to 1."""
 _LETTER = "Answer with the letter of one label and nothing else."
 _TAG = re.compile(r"<(?=\s*/?\s*(?:conversation|example)\b)", re.IGNORECASE)
-_GRACE = 0.05  # seconds: a call under way ends by its own time-out, and is recorded so, just before the caller's
+_GRACE = 0.2  # seconds: a call under way ends by its own time-out, and is recorded so, just before the caller's
 
 
 class LlmClassifier(Classifier):
@@ -133,7 +134,7 @@ class LlmClassifier(Classifier):
     ) -> Prediction:
         """The prediction for one item; a model's failure is `prediction.error`.
 
-        `timeout` is seconds for the whole call, retries included.
+        `timeout` is seconds for all of it: waiting for a turn, the call, retries.
         """
         item = Item(conversation.id, turn)
         self._check_shots([item])
@@ -166,9 +167,10 @@ class LlmClassifier(Classifier):
     async def _respond(self, request: Request, timeout: float | None, may_be_billed: bool) -> Response:
         if timeout is None:
             return await self.runtime.arespond(request)
+        request = replace(request, timeout=timeout, deadline=time.monotonic() + timeout)
         try:
             async with asyncio.timeout(timeout + _GRACE):
-                return await self.runtime.arespond(replace(request, timeout=timeout))
+                return await self.runtime.arespond(request)
         except TimeoutError:
             raise ModelError(
                 "timeout", f"no answer within {timeout:.1f} s", where=self.model.id, possibly_billed=may_be_billed

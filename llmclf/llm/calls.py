@@ -143,6 +143,8 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
 
     request, route = prepared.request, prepared.route
     deadline = time.monotonic() + request.timeout
+    if request.deadline is not None:
+        deadline = min(deadline, request.deadline)
     backoff = wait_random_exponential(multiplier=0.5, max=20)
     tried = _Tried()
 
@@ -151,12 +153,15 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
         return backoff(state) if asked is None else asked + 0.05
 
     async def send() -> Answer:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ModelError("timeout", "its turn came after the deadline", where=request.model.id)
         if tried.last_is_billed:
             budget.reserve(reserved, request.model.id)
             budget.settle(reserved, None)  # the first stays for good, whatever becomes of the next
         tried.attempts += 1
         try:
-            return await route.send(request, prepared.body, max(0.001, deadline - time.monotonic()))
+            return await route.send(request, prepared.body, left)
         except LlmclfError as error:
             tried.error = error
             tried.last_is_billed = isinstance(error, ModelError) and error.possibly_billed
@@ -164,7 +169,7 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
             raise
 
     retrying = AsyncRetrying(
-        stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(request.timeout),
+        stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(deadline - time.monotonic()),
         wait=wait,
         retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
         reraise=True,

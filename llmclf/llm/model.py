@@ -95,7 +95,9 @@ class Request:
     repeat: int = 0
     """Asks the same again as a fresh call; a resumed run asks with the same number."""
     timeout: float = 120.0
-    """Seconds for the whole call, retries included."""
+    """Seconds for the whole call, retries included, from when it has its turn."""
+    deadline: float | None = None
+    """Moment of `time.monotonic()` at which it ends in any case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ The method is a Monte-Carlo form of the mid-p gamma interval for weighted sums o
 Feuer 1997, Fay and Kim 2017). A count k in a stratum becomes a Gamma(k) variate, and in half of the draws one
 unseen item, a Gamma(1) variate, is added in the stratum of largest weight in which the cell may occur. One
 unseen item is enough at any number of strata: a prior in every stratum would add up. Counts of one stratum are
-normalised to its size, so that with one stratum this is the mean of the two exact (Clopper-Pearson) betas.
+normalised to its size, so that with one stratum a rate is a mixture of betas, the two of Clopper and Pearson among
+them. `benchmarks/coverage.py` shows how often the intervals hold.
 
 A group's items are drawn together: they share one Gamma(1) factor, and the unseen item becomes an unseen
 group. Groups of unequal size make their own spread unsure; it is widened as Student's t widens the normal.

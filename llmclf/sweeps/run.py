@@ -70,6 +70,8 @@ def run(
     """
     inputs = sweep_inputs(file, dataset, task, runtime)
     runtime.tell_simulator(inputs.dataset, task)
+    for conversation in inputs.dataset.conversations.values():
+        runtime.store.learn(conversation)  # quotes are redacted like the conversation they are from
     with capped(runtime, file.budget_usd, inputs.inputs_hash):
         classifiers = _checked_classifiers(inputs, runtime)
         card = make_run_card(inputs, classifiers.values(), runtime, git_sha=git_sha, versions=versions or {})

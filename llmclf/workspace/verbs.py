@@ -50,7 +50,7 @@ def classify(
     )
     with booked_on(kept_by, run_id):
         predictions = _predict(classifier, by_id, items, on_done)
-        kept_by.store.add_predictions(run_id, predictions)
+        _record(kept_by, run_id, by_id, predictions)
     kept_by.store.finish_run(run_id, "done")
     return predictions
 
@@ -123,7 +123,7 @@ def evaluate_classifier(
                 classifier.fit(load_dataset(file.shots_from, runtime.workspace))
             items = [example.item for example in labelled.examples]
             predictions = _predict(classifier, labelled.conversations, items, on_done)
-        runtime.store.add_predictions(run_id, predictions)
+        _record(runtime, run_id, labelled.conversations, predictions)
     evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
     runtime.store.finish_run(run_id, "done", result=evaluation.to_dict())
     return evaluation, run_id
@@ -204,6 +204,13 @@ class booked_on:
         if error is not None:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self._runtime.store.finish_run(self._run_id, state, why=str(error))  # type: ignore[arg-type]
+
+
+def _record(runtime: Runtime, run_id: str, conversations: Mapping[str, Conversation], predictions: Predictions) -> None:
+    """Stores predictions; the store first learns the names to look for in their quotes and rationales."""
+    for conversation in conversations.values():
+        runtime.store.learn(conversation)
+    runtime.store.add_predictions(run_id, predictions)
 
 
 def _predict(
