@@ -426,6 +426,7 @@ def ask(text):
     return classifier.classify(Conversation(text, (Turn("user", text),)), timeout=100).label
 
 assert ask("before the fork") == "clean"
+runtime.store.flush()
 child = os.fork()
 if child == 0:
     try:

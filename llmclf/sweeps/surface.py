@@ -21,6 +21,9 @@ from llmclf.types import Costs, Dataset, Estimate, Task
 Stopped = Literal["", "budget", "interrupted"]
 
 
+_AS_GOOD_AS_AT_ONCE = 0.1  # seconds
+
+
 @dataclass(frozen=True)
 class Surface:
     """The result of a sweep. Only real cells can lie on the front or be best; simulated ones are a list apart."""
@@ -61,18 +64,18 @@ class Surface:
     def pareto(self) -> tuple[MeasuredCell, ...]:
         """Real cells that no other real cell beats in dollars and in p95 seconds, cheapest first.
 
-        By point estimates: a cell off the front may belong on it where intervals overlap. Cells
-        whose dollars or seconds are not known can't be placed.
+        By point estimates: a cell off the front may belong on it where intervals overlap. Under a
+        tenth of a second all are equally fast: nobody waits for the difference. Cells whose dollars
+        or seconds are not known can't be placed.
         """
         placed = sorted(
-            (cell.usd.value, cell.p95_seconds, index, cell)
+            (cell.usd.value, max(cell.p95_seconds, _AS_GOOD_AS_AT_ONCE), index, cell)
             for index, cell in enumerate(self.real)
             if cell.usd.is_known and cell.p95_seconds is not None
         )
         front: list[MeasuredCell] = []
         fastest = float("inf")
         for _, seconds, _, cell in placed:
-            assert seconds is not None
             if seconds < fastest:
                 front.append(cell)
                 fastest = seconds
