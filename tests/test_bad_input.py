@@ -114,7 +114,8 @@ def test_a_model_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None
     """A typo in a vendor's name for a model is found before anything is sent."""
     Path("configs/classifiers").mkdir(parents=True)
     Path("configs/classifiers/mine.toml").write_text(
-        'version = 1\nkind = "llm"\ntask = "refusal_to_transfer"\nmodel = "openai/gpt-5.4-minni"\nprompt = "refusal/v1"\n'
+        'version = 1\nkind = "llm"\ntask = "refusal_to_transfer"\n'
+        'model = "openai/gpt-5.4-minni"\nprompt = "refusal/v1"\n'
     )
     fails(capsys, ["classify", "mine", "chat.txt", "--max-usd", "1"], "openai/gpt-5.4-minni")
 

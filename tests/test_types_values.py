@@ -93,7 +93,8 @@ def test_a_dataset_hash_is_stable() -> None:
     dataset = small_dataset()
     shuffled = Dataset("renamed", dict(reversed(dataset.conversations.items())), dataset.examples, dataset.design)
     assert dataset.content_hash == shuffled.content_hash
-    code = "import sys; sys.path.insert(0, sys.argv[1])\nimport test_types_values as t\nprint(t.small_dataset().content_hash)"
+    code = "import sys; sys.path.insert(0, sys.argv[1])\nimport test_types_values as t\n"
+    code += "print(t.small_dataset().content_hash)"
     run = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent)],
         capture_output=True,
