@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import time
 import zipfile
@@ -295,6 +296,44 @@ def test_an_answer_that_is_cut_off_is_no_answer(local) -> None:
     found = load_classifier("local_explained", runtime=local).classify(CONVERSATION)
     assert found.error is not None
     assert found.error.kind == "length"
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+from llmclf.classifiers.loading import load_classifier
+from llmclf.llm import Runtime
+from llmclf.types import Conversation, Turn
+
+workspace = Path(sys.argv[1])
+runtime = Runtime(workspace / "store.db", workspace=workspace)
+classifier = load_classifier("local", runtime=runtime)
+assert classifier.classify(Conversation("a", (Turn("user", "A person?"),))).label
+runtime.store.flush()
+child = os.fork()
+if child == 0:
+    said = classifier.classify(Conversation("a", (Turn("user", "A person?"),))).label
+    try:
+        classifier.classify(Conversation("b", (Turn("user", "Anybody?"),)))
+    except Exception as error:
+        said += " " + str(error)
+    runtime.close()
+    print(said, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+assert classifier.classify(Conversation("c", (Turn("user", "Anybody there?"),))).label
+runtime.close()
+"""
+
+
+def test_a_forked_child_is_told_that_llama_cpp_can_not_be_used(local, workspace) -> None:
+    """It gets a clear error in place of a hang; what is in the store it still reads, and the parent goes on."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    run = subprocess.run(
+        [sys.executable, "-c", FORK, str(workspace)], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "forked from a process that used it" in run.stdout
 
 
 def test_closing_frees_the_weights(local) -> None:

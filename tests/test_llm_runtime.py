@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -320,6 +321,28 @@ def test_blocking_in_the_runtimes_own_thread_is_refused(runtime) -> None:
 
     with pytest.raises(LlmclfError, match="runtime's own thread"):
         classifier.predict(many(1), [Item("c0")], ask_again)
+
+
+def test_ctrl_c_ends_what_is_under_way(wire, runtime) -> None:
+    """Once KeyboardInterrupt is raised no prediction comes in any more and nothing more is asked."""
+    wire.default = chat(ANSWER, delay=0.1)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    seen: list[str] = []
+
+    def press(prediction: Prediction) -> None:
+        seen.append(prediction.conversation_id)
+        if len(seen) == 3:
+            signal.pthread_kill(main_thread, signal.SIGINT)
+
+    items = many(60)
+    with pytest.raises(KeyboardInterrupt):
+        llm(runtime).predict(items, [Item(name) for name in items], press)
+    then = len(seen), len(wire.received)
+    time.sleep(0.4)
+    assert (len(seen), len(wire.received)) == then
+    assert then[1] < 60
+    assert llm(runtime).classify(items["c59"]).label == "clean"  # the runtime goes on
 
 
 # --- the end ----------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ prices      what a token costs, offline
 budget      the hard cap: reserve before sending, settle after
 routes/     litellm (vendors), local (llama.cpp in this process), sim (a simulated vendor)
 weights     weights of local models: where they are, how to get them
+loop        the runtime's own event loop; the same request under way is sent once
+calls       one call: reserve, record, send, retry, settle
 runtime     owns store, budget, cache and clients of one process
 """
 

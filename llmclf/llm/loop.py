@@ -86,6 +86,7 @@ class _Flight:
 
     def __init__(self, task: asyncio.Task[Response], timeout: float) -> None:
         self.task = task
+        self.task.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, also if all have left
         self.timeout = timeout
         self.waiting = 0
 

@@ -30,6 +30,7 @@ from llmclf.store import Store
 from llmclf.types import Conversation, Dataset, Task
 
 T = TypeVar("T")
+_END_SECONDS = 2.0  # how long the end of cancelled work is waited for
 Cache = Literal["read-write", "off"]
 
 
@@ -41,8 +42,9 @@ class Runtime:
 
     `store` is a path, a Store, or None for one in memory. `max_usd` caps what is spent through this
     runtime; without it the workspace's `usd_per_month` holds, and without that a model that costs
-    money can't be called. One thread runs the event loop for all callers; after a fork the child
-    makes its own.
+    money can't be called. `cache="off"` asks everything anew; `concurrency` is how many calls are
+    under way at once. One thread runs the event loop for all callers; a child made by fork makes its
+    own, and has what was left of the cap for itself: give each child a cap of its own.
     """
 
     def __init__(
@@ -142,17 +144,31 @@ class Runtime:
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine on the runtime's own loop and waits; also works inside a running loop's thread."""
+        """Runs a coroutine on the runtime's own loop and waits; also works inside a running loop's thread.
+
+        Ctrl-C ends it: nothing of it goes on once KeyboardInterrupt is raised here.
+        """
         if self._loop_thread is not None and self._loop_thread.alive and self._loop_thread.is_current:
             work.close()
             raise LlmclfError("a call that blocks can't be made from the runtime's own thread", fix="await it instead")
-        future = self._submit(work)
+        ended = threading.Event()
+
+        async def watched() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        if self._closed:
+            work.close()
+        future = self._submit(watched())
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise self._was_closed() from None
         except BaseException:
-            future.cancel()  # Ctrl-C: what is under way ends too
+            future.cancel()
+            ended.wait(_END_SECONDS)
             raise
 
     @staticmethod

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.config import LocalRow
-from llmclf.errors import ErrorKind, MissingPieceError, ModelError
+from llmclf.errors import ErrorKind, LlmclfError, MissingPieceError, ModelError
 from llmclf.llm.model import Answer, Model, Request
 from llmclf.llm.prices import FREE, Price
 from llmclf.llm.routes.base import Route
 from llmclf.llm.weights import own_path, weights_path
 from llmclf.types import Usage
 
+_STARTED_IN: set[int] = set()  # processes in which llama.cpp ran: ending it in a forked child hangs or aborts
 _INSTALL = "pip install 'llmclf[local]'"
 _STATUS_TO_KIND: dict[int, ErrorKind] = {400: "bad_request", 404: "not_found", 429: "rate_limited", 503: "unavailable"}
 
@@ -86,9 +87,15 @@ class LocalRoute(Route):
         return body
 
     async def send(self, request: Request, body: Mapping[str, Any], timeout: float) -> Answer:
-        """One answer from llama.cpp, on a thread of its own."""
-        loop = asyncio.get_running_loop()
-        reply, seconds = await loop.run_in_executor(self._pool, self._ask, dict(body))
+        """One answer from llama.cpp, on a thread of its own. The time-out counts from when a slot is free."""
+        await self._free_slots.acquire()
+        asked = asyncio.get_running_loop().run_in_executor(self._pool, self._ask, dict(body))
+        asked.add_done_callback(self._slot_is_free)  # which may be after the time-out: llama.cpp can't be stopped
+        try:
+            async with asyncio.timeout(timeout):
+                reply, seconds = await asyncio.shield(asked)
+        except TimeoutError:
+            raise ModelError("timeout", f"no answer within {timeout:.1f} s", where=self.model_id) from None
         if "error" in reply:
             raise _model_error(self.model_id, reply["error"])
         return _answer(reply, request, seconds)
@@ -99,7 +106,7 @@ class LocalRoute(Route):
         with self._lock:
             self._server = None
 
-    def _slot_is_free(self, asked: asyncio.Future[dict[str, Any]]) -> None:
+    def _slot_is_free(self, asked: asyncio.Future[tuple[dict[str, Any], float]]) -> None:
         self._free_slots.release()
         if not asked.cancelled():
             asked.exception()  # whoever still waits sees it; else it is of no interest
@@ -118,6 +125,12 @@ class LocalRoute(Route):
 
 
 def _start(model_id: str, row: LocalRow, weights: Path) -> Any:
+    if _STARTED_IN and os.getpid() not in _STARTED_IN:
+        raise LlmclfError(
+            "llama.cpp can't be used in a child that was forked from a process that used it",
+            where=model_id,
+            fix="start the child anew (with multiprocessing: the method 'spawn')",
+        )
     # libgomp reads these when it is loaded; with its default spinning two threads are ten times slower
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -140,6 +153,7 @@ def _start(model_id: str, row: LocalRow, weights: Path) -> Any:
     params.verbosity = -1
     params.warmup = False
     params.cache_ram_mib = 64
+    _STARTED_IN.add(os.getpid())
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
