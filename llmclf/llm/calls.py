@@ -50,6 +50,8 @@ async def call(prepared: Prepared, price: Price, store: Store, budget: Budget) -
     """The response of the model. Raises ModelError for every way in which a call can fail."""
     request, route = prepared.request, prepared.route
     reserved = price.worst_case(len(prepared.text.encode()), request.model.output_limit(request.output))
+    if route.simulated:
+        budget = Budget(None)  # simulated dollars are recorded, but are no part of what may be spent
     await budget.areserve(reserved, request.model.id)
     call_id = uuid4().hex
     bill: int | None = 0

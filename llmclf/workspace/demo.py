@@ -22,7 +22,6 @@ from llmclf.workspace import verbs
 LOCAL_MODEL = "local/smollm2-135m"
 LOCAL_ITEMS = 24
 TASK = "refusal_to_transfer"
-_SIMULATED_USD = 100.0  # only simulated models are asked, and their dollars are simulated, too
 
 
 class View(Protocol):
@@ -78,7 +77,7 @@ def run_demo(folder: Path, view: View) -> DemoResult:
     folder.mkdir(parents=True, exist_ok=True)
     result = DemoResult(folder, folder / "llmclf.db", folder / "report.html")
     result.local_skipped = _get_weights(folder, view)
-    with Runtime(result.store, max_usd=_SIMULATED_USD, workspace=folder) as runtime:
+    with Runtime(result.store, workspace=folder) as runtime:
         dataset, task = load_dataset("samples", folder), load_task(TASK, folder)
         _check_samples(result, dataset, task, view)
         view.step("Measure patterns and trained probes; rehearse six simulated cells")
