@@ -238,3 +238,98 @@ def test_sweep_runs_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "SIMULATED" in (tmp_path / "r.html").read_text(encoding="utf-8").upper()
     assert run(["sweep", "report", "s.toml", "again.html"]) == 0
     assert (tmp_path / "again.html").is_file()
+
+
+def test_a_folder_below_belongs_to_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workspace is the nearest folder upwards with llmclf.toml: its names work from below it."""
+    options = [
+        "--question",
+        "Rude?",
+        "--target",
+        "rude",
+        "--adjacent",
+        "",
+        "--unit",
+        "conversation",
+        "--language",
+        "en",
+    ]
+    assert run(["init", "mine", *options]) == 0
+    (tmp_path / "mine" / "notes").mkdir()
+    monkeypatch.chdir(tmp_path / "mine" / "notes")
+    Path("chat.txt").write_text(CHAT)
+    assert run(["classify", "rude_keyword", "chat.txt"]) == 0
+    assert (tmp_path / "mine" / "llmclf.db").is_file()
+
+
+def test_check_says_whose_files_it_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without files of one's own it says so; a new workspace is told what is still to be written."""
+    assert run(["check"]) == 0
+    assert "none of your own" in capsys.readouterr().out
+    options = [
+        "--question",
+        "Rude?",
+        "--target",
+        "rude",
+        "--adjacent",
+        "",
+        "--unit",
+        "conversation",
+        "--language",
+        "en",
+    ]
+    assert run(["init", ".", *options]) == 0
+    capsys.readouterr()
+    assert run(["check"]) == 0
+    text = capsys.readouterr().out
+    assert str(tmp_path) in text and "still to be defined: rude" in text
+
+
+def test_no_answer_to_a_question_is_no_crash(tmp_path: Path) -> None:
+    """Where input ends at a question nothing is written, and there is no traceback."""
+    code = "import sys; from llmclf.cli import run; sys.exit(run(['init', 'mine']))"
+    result = subprocess.run([sys.executable, "-c", code], input="", cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 130
+    assert "Traceback" not in result.stderr and "nothing was done" in result.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_wrong_condition_is_found_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typo in --require costs nothing: no run is begun."""
+    assert run(["evaluate", "refusal_keyword", "--dataset", "samples", "--require", "recal.low>=0.5"]) == 1
+    assert "did you mean 'recall'" in capsys.readouterr().err
+    assert not Path("llmclf.db").exists()
+
+
+def test_nothing_but_failures_is_not_success(tmp_path: Path) -> None:
+    """Where every item failed the exit code says so."""
+    (tmp_path / "c.jsonl").write_text(json.dumps({"id": "crashed", "turns": []}) + "\n")
+    assert run(["classify", "refusal_keyword", "c.jsonl"]) == 1
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A typo in --store makes no empty store and no empty report."""
+    assert run(["sweep", "report", "demo", "r.html", "--store", "typo.db"]) == 1
+    assert "typo.db" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_init_writes_keeps_conversations_out_of_git(tmp_path: Path) -> None:
+    """Label sheets, conversations, reports and stores of a workspace are ignored by git."""
+    options = [
+        "--question",
+        "Rude?",
+        "--target",
+        "rude",
+        "--adjacent",
+        "",
+        "--unit",
+        "conversation",
+        "--language",
+        "en",
+    ]
+    assert run(["init", "mine", *options]) == 0
+    private = ["labels.csv", "llmclf.db", "data/conversations.jsonl", "rejects.jsonl", "report.html"]
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path / "mine", check=True)
+    ignored = subprocess.run(["git", "check-ignore", *private], cwd=tmp_path / "mine", capture_output=True, text=True)
+    assert ignored.stdout.split() == private

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command with `arguments` (default: the process's own)."""
-    from typer import BadParameter, Exit
+    from typer import Abort, BadParameter, Exit
 
     from llmclf.cli.app import app
     from llmclf.errors import LlmclfError
@@ -30,6 +30,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except LlmclfError as error:
         print(f"llmclf: {error}", file=sys.stderr)
         return error.exit_code
+    except Abort:  # Ctrl-C, or no more input, where a question was asked
+        print("\nllmclf: nothing was done; the options answer the questions, too (--help)", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print("llmclf: interrupted; run the same command again to go on", file=sys.stderr)
         return 130

@@ -41,6 +41,8 @@ def classify(
     from llmclf.data.pasted import read_any
     from llmclf.workspace import verbs
 
+    if file == "-" and sys.stdin.isatty():
+        tell("Paste a chat (lines such as 'Customer: ...' and 'Bot: ...'), then end with Ctrl-D.")
     text = sys.stdin.read() if file == "-" else None
     conversations = read_any(text if text is not None else Path(file), speakers_of(speaker))
     with runtime(store, max_usd) as opened:
@@ -61,6 +63,8 @@ def classify(
         if out is not None:
             _write_lines(out, predictions)
         show(predictions_view(predictions, conversations, classifier.task), as_json)
+    if len(predictions) and all(prediction.failed for prediction in predictions):
+        raise typer.Exit(1)
 
 
 def train(
@@ -102,11 +106,12 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a classifier against labels; every figure comes with its interval."""
-    from llmclf.cli.requirements import failed_requirements
+    from llmclf.cli.requirements import check_requirements, failed_requirements
     from llmclf.data.loading import load_dataset
     from llmclf.types import Costs
     from llmclf.workspace import verbs
 
+    check_requirements(require or [])
     labelled = load_dataset(dataset, workspace())
     costs = Costs(missed_usd=missed_usd, false_alarm_usd=false_alarm_usd, prevalence=prevalence)
     with runtime(store, max_usd) as opened, progress(name, max_items or len(labelled)) as update:

@@ -20,8 +20,9 @@ PlanOption = Annotated[bool, typer.Option("--plan", help="Say what it would cost
 
 
 def workspace() -> Path:
-    """The working folder: the command's workspace."""
-    return Path.cwd()
+    """The command's workspace: the nearest folder upwards that holds llmclf.toml, else the working folder."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "llmclf.toml").is_file()), here)
 
 
 def store_path(given: Path | None) -> Path:
@@ -29,6 +30,16 @@ def store_path(given: Path | None) -> Path:
     from llmclf.config import load_workspace
 
     return given or workspace() / load_workspace(workspace()).store
+
+
+def existing_store(given: Path | None) -> Path:
+    """The store file; StoreError where it is not there: a typo must not make an empty one."""
+    from llmclf.errors import StoreError
+
+    path = store_path(given)
+    if not path.is_file():
+        raise StoreError("there is no store", where=str(path), fix="run something first, or give --store PATH")
+    return path
 
 
 def show(result: Any, as_json: bool) -> None:

@@ -16,9 +16,11 @@ What these numbers do not say
   specificity are of this set. Precision and dollars are projected to an assumed
   prevalence of 0.5 %. Your customers write otherwise, and your figures will
   differ, most likely for the worse.
+  Simulated cells rehearse what a surface looks like; they measure nothing.
+"""
+_LOCAL = """\
   The local model (135M parameters) shows that the path works. Its own row says
-  how little it can do. Simulated cells rehearse what a surface looks like; they
-  measure nothing.
+  how little it can do.
 """
 _NEXT = """\
 Next
@@ -74,9 +76,12 @@ class DemoView:
             self._err.print(f"  {text}", highlight=False, markup=False)
 
     def result(self, value: Any) -> None:
-        """A table, on stdout."""
-        if not self._quiet:
-            self._out.print(value)
+        """A table, on stdout; the bar makes room for it."""
+        if self._quiet:
+            return
+        self._bar.stop()
+        self._out.print(value)
+        self._bar.start()
 
     def side_by_side(self, evaluations: Mapping[str, Evaluation]) -> None:
         """One row for each classifier, on stdout: its items, recall, false alarms and dollars."""
@@ -96,7 +101,7 @@ class DemoView:
         self._out.print(f"\nDone in {result.seconds:.0f} s.")
         self._out.print(f"  report  {result.report.resolve()}", soft_wrap=True, highlight=False)
         self._out.print(f"  store   {result.store.resolve()}\n", soft_wrap=True, highlight=False)
-        self._out.print(_END, highlight=False)
+        self._out.print(_END + ("" if result.local_skipped else _LOCAL), highlight=False)
         self._out.print(_NEXT.format(report=result.report), highlight=False, markup=False)
 
 

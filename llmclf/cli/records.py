@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, StoreOption, show, store_path, tell
+from llmclf.cli.common import JsonOption, StoreOption, existing_store, show, tell
 
 runs = typer.Typer(no_args_is_help=True, help="What was run, from what, with what result.")
 store = typer.Typer(no_args_is_help=True, help="The store file: take out, or erase.")
@@ -114,10 +114,6 @@ def forget(
 
 
 def _opened(given: Path | None) -> Any:
-    from llmclf.errors import StoreError
     from llmclf.store import Store
 
-    path = store_path(given)
-    if not path.is_file():
-        raise StoreError("there is no store yet", where=str(path), fix="run something first, or give --store PATH")
-    return Store(path)
+    return Store(existing_store(given))

@@ -13,6 +13,21 @@ _FORM = re.compile(r"\s*([a-z0-9_]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*([0-
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
+def check_requirements(conditions: Sequence[str]) -> None:
+    """Raises ConfigError for a condition that can't be read or names no figure: before anything is paid for."""
+    from dataclasses import fields
+
+    from llmclf.evaluation import Evaluation
+
+    known = [field.name for field in fields(Evaluation)]
+    for condition in conditions:
+        match = _FORM.fullmatch(condition)
+        if match is None:
+            raise ConfigError("a condition looks like recall.low>=0.7", where="--require", got=condition)
+        if match[1] not in known:
+            raise ConfigError("there is no such figure", where="--require", got=match[1], fix=nearest(match[1], known))
+
+
 def failed_requirements(evaluation: Mapping[str, Any], conditions: Sequence[str]) -> list[str]:
     """The conditions that `evaluation` (as JSON types) does not meet, each with what it got.
 

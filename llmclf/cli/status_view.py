@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,15 +33,18 @@ def _show_traffic(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         typer.echo("no predictions")
         return
+    # a probe under cross-validation has one id for each fold; a person thinks of it as one
+    named: dict[tuple[str, bool], Counter[str]] = {}
+    for row in rows:
+        counts = named.setdefault((row["classifier_id"].partition("@")[0], row["simulated"]), Counter())
+        counts.update({name: row[name] for name in ("predictions", "flagged", "answered", "failed")})
     table = _table("classifier", "items", "flagged", "rate", "failed", "")
-    for row in rows[:_MOST_ROWS]:
-        rate = "" if row["flag_rate"] is None else f"{row['flag_rate']:.2%}"
-        stamp = "simulated" if row["simulated"] else ""
-        table.add_row(
-            row["classifier_id"], str(row["predictions"]), str(row["flagged"]), rate, str(row["failed"]), stamp
-        )
+    for (name, simulated), counts in list(named.items())[:_MOST_ROWS]:
+        rate = f"{counts['flagged'] / counts['answered']:.2%}" if counts["answered"] else ""
+        items, flagged, failed = (str(counts[key]) for key in ("predictions", "flagged", "failed"))
+        table.add_row(name, items, flagged, rate, failed, "simulated" if simulated else "")
     show(table, False)
-    _say_more(rows)
+    _say_more(list(named))
 
 
 def _show_failures(rows: Sequence[Mapping[str, Any]]) -> None:

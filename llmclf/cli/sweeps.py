@@ -66,9 +66,11 @@ def report_(
     name: _Sweep, out: Annotated[Path, typer.Argument(help="The HTML file.")], store: StoreOption = None
 ) -> None:
     """Write the report of what a sweep has measured so far, from the store alone: nothing is bought."""
+    from llmclf.cli.common import existing_store
     from llmclf.sweeps import stored_surface, write_report
     from llmclf.workspace import verbs
 
+    existing_store(store)
     with runtime(store) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
         surface = stored_surface(file, dataset, task, opened)

@@ -67,9 +67,18 @@ def _many(predictions: Predictions) -> Iterable[Any]:
             score = "" if prediction.score is None else f"{prediction.score:.3f}"
             table.add_row(Text(str(prediction.item)), score, Text(reason[:80]))
         yield table
+        yield from _more(len(flagged), 50, "flagged")
     for prediction in failed[:20]:
         assert prediction.error is not None
         yield Text(f"{prediction.item}: {prediction.error.kind}: {prediction.error.message}", style="red")
+    yield from _more(len(failed), 20, "failed")
+
+
+def _more(count: int, shown: int, what: str) -> Iterable[Any]:
+    from rich.text import Text
+
+    if count > shown:
+        yield Text(f"and {count - shown} more {what}: --json or --out FILE has all", style="dim")
 
 
 def _cost_line(prediction: Prediction) -> str:

@@ -75,7 +75,9 @@ def check(
         for result in checked:
             if result.note:
                 typer.echo(f"{result.kind} {result.name}: {result.note}")
-        typer.echo(f"{len(checked)} files checked, {len(wrong)} with mistakes")
+        inside = sum(result.path.is_relative_to(workspace()) for result in checked)
+        whose = f"in {workspace()}" if inside else "of llmclf itself: there are none of your own here"
+        typer.echo(f"{len(checked)} files {whose} checked, {len(wrong)} with mistakes")
     if wrong:
         raise typer.Exit(1)
 

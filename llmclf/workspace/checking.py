@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +85,8 @@ def _checked(kind: str, name: str, path: Path, workspace: Path | None) -> Checke
         "sweep": lambda root: _check_sweep(name, root),
     }
     problem = _problem_of(checks[kind], workspace)
-    note = "" if problem or kind != "sweep" else _sweep_note(name, workspace)
-    return Checked(kind, name, path, problem, note)
+    say = _NOTES.get(kind)
+    return Checked(kind, name, path, problem, say(name, workspace) if say and not problem else "")
 
 
 def _problem_of(check: object, workspace: Path | None) -> str:
@@ -154,7 +155,20 @@ def _check_sweep(name: str, workspace: Path | None) -> None:
     files.load("dataset", files.find("dataset", file.dataset, workspace).path)
 
 
+def _task_note(name: str, workspace: Path | None) -> str:
+    """Names what a new workspace left to be written."""
+    task = load_task(name, workspace)
+    texts = {label.name: label.definition for label in task.labels}
+    untouched = [
+        label for label, text in texts.items() if text.endswith(("when this label is right.", "say what it is."))
+    ]
+    return f"still to be defined: {', '.join(untouched)}" if untouched else ""
+
+
 def _sweep_note(name: str, workspace: Path | None) -> str:
     file: SweepFile = files.load("sweep", files.find("sweep", name, workspace).path)
     dataset: DatasetFile = files.load("dataset", files.find("dataset", file.dataset, workspace).path)
     return "" if dataset.labels else f"its dataset {file.dataset!r} has no labels yet: llmclf data sample --help"
+
+
+_NOTES: dict[str, Callable[[str, Path | None], str]] = {"sweep": _sweep_note, "task": _task_note}

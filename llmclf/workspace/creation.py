@@ -72,7 +72,8 @@ def _texts(new: NewWorkspace) -> dict[str, str]:
         f"configs/sweeps/{name}.toml": _SWEEP.format(name=name),
         "data/conversations.jsonl": _example_conversation(new),
         "README.md": _readme(new),
-        ".gitignore": "llmclf.db*\n.llmclf/\ndata/\n",
+        "configs/columns.toml": _COLUMNS,
+        ".gitignore": _GITIGNORE,
     }
 
 
@@ -132,6 +133,32 @@ redact = "both"                   # before sending and before storing
 # metadata_keys = ["customer_name"]
 """
 
+_GITIGNORE = """\
+# conversations are private: nothing that may hold them is committed
+llmclf.db*
+.llmclf/
+data/
+*.csv
+*.jsonl
+*.html
+sample.json
+"""
+
+_COLUMNS = """\
+# Which column of a table (CSV, SQL, Parquet) holds what; one row is one turn. docs/data.md has every key.
+#   llmclf data import logs.csv --format csv --map configs/columns.toml --out data/conversations.jsonl
+version = 1
+conversation_id = "conversation_id"
+speaker = "speaker"
+text = "text"
+# time = "timestamp"
+# metadata = ["channel"]
+
+# [speakers]                      # value of the speaker column to user, bot, human_agent, system or tool
+# CUSTOMER = "user"
+# ASSISTANT = "bot"
+"""
+
 _KEYWORD = """\
 # The honest baseline. Write patterns that a person would search for.
 #   llmclf classify {name}_keyword chat.txt
@@ -173,8 +200,8 @@ version = 1
 conversations = "../../data/conversations.jsonl"
 # labels = "../../data/labels.jsonl"     # written by: llmclf data labels import
 
-[design]
-kind = "unknown"                  # `llmclf data sample` prints the design to put here
+[design]                          # replace this part by what `llmclf data labels import` prints
+kind = "unknown"
 """
 
 _SWEEP = """\
@@ -204,12 +231,13 @@ _README = """\
 {question}
 
 1. `configs/tasks/{name}.toml`: write the definitions and boundary rules. Everything else follows from them.
-2. `data/conversations.jsonl`: put your conversations there (`llmclf data import --help` knows chat messages,
-   CSV, SQL and Parquet).
+2. `data/conversations.jsonl`: put your conversations there. `llmclf data import` reads chat messages, CSV, SQL and
+   Parquet; for tables `configs/columns.toml` says which column holds what.
 3. `llmclf data check data/conversations.jsonl`
-4. `llmclf data sample data/conversations.jsonl --task {name} --n 400`: draws conversations to label, and writes a
-   sheet. Fill in the column `label`, then `llmclf data labels import`.
-5. `configs/datasets/{name}.toml`: set `labels`, and the design that `data sample` printed.
+4. `llmclf data sample data/conversations.jsonl --task {name} --n 400 --sheet data/labels.csv --out data/sample.json`:
+   draws conversations to label, and writes a sheet. Fill in the column `label`, then
+   `llmclf data labels import data/labels.csv --sample data/sample.json --task {name} --out data/labels.jsonl`.
+5. `configs/datasets/{name}.toml`: set `labels`, and replace its `[design]` by the one that `labels import` printed.
 6. `configs/classifiers/{name}_keyword.toml`: patterns. `llmclf evaluate {name}_keyword --dataset {name}`
 7. `llmclf evaluate {name}_probe --dataset {name}`: trains and tests by cross-validation.
 8. `configs/classifiers/{name}.toml` and `prompts/{name}/v1.txt`: a vendor's model. `llmclf sweep plan {name}` says

@@ -124,7 +124,7 @@ def evaluate_classifier(
             items = [example.item for example in labelled.examples]
             predictions = _predict(classifier, labelled.conversations, items, on_done)
         _record(runtime, run_id, labelled.conversations, predictions)
-    evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
+        evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
     runtime.store.finish_run(run_id, "done", result=evaluation.to_dict())
     return evaluation, run_id
 
