@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from llmclf.data.importers import conversations_from_frame, import_conversations
 from llmclf.data.mapping import ColumnMapping
@@ -153,22 +152,26 @@ def test_bad_csv_rows_are_all_listed_and_put_aside_whole(tmp_path: Path) -> None
         import_conversations(path, "csv", mapping=MAPPING)
     text = str(caught.value)
     for words in (
-        "line 4: column 'who': unknown speaker, never guessed; add it to speakers; got 'robot'",
+        "line 4: column 'who': unknown speaker, never guessed; map it in speakers of the column mapping (--map); "
+        "got 'robot'",
         "line 6: 3 cells where the header has 6",
         "line 7: column 'at': no time in the format iso",
         "line 8: column 'n': should be a number; got 'x'",
         "line 10: column 'n': the same turn as 9",
-        "line 11: column 'said': not UTF-8",
-        "line 13: column 'channel': differs within the conversation",
+        "line 11: column 'said': not UTF-8: save the file as UTF-8",
+        "(conversations: 2 could be read, 6 not)",
         "line 14: chat: is empty",
         "speakers without a mapping: 'robot' (1)",
     ):
         assert words in text
     result = import_conversations(path, "csv", mapping=MAPPING, rejects=tmp_path / "rejects.jsonl")
-    assert [conversation.id for conversation in result.conversations] == ["good"]
+    assert [conversation.id for conversation in result.conversations] == ["good", "mixed"]
+    assert result.lost_conversations == 6
+    assert result.conversations[1].metadata == {"channel": "web"}
+    assert result.notes == ("metadata column 'channel' changes within conversations: 1; the first value is kept",)
     rejects = sorted(read_rejects(tmp_path / "rejects.jsonl"), key=lambda reject: reject.number)
-    assert [reject.raw for reject in rejects] == raw[2:]
-    assert rejects[0].problems == ("line 3: line 4 of its conversation 'bad' is bad",)
+    assert [reject.raw for reject in rejects] == [*raw[2:10], raw[12]]
+    assert rejects[0].problems == ("line 3: line 4 of its conversation is bad",)
 
 
 def test_a_quote_that_is_never_closed_is_one_bad_line(tmp_path: Path) -> None:
@@ -387,7 +390,7 @@ def test_chat_messages_in_both_forms(tmp_path: Path) -> None:
     assert (second.id, second.metadata) == ("mine", {"lang": "en", "model": "m1"})
     assert third.id == f"{first.id}-2"
     assert empty.turns == ()
-    assert result.notes == ("keys left out (name them in metadata to keep them): 'tools'",)
+    assert result.notes == ("keys left out (name them in metadata, --metadata KEY, to keep them): 'tools'",)
 
 
 @pytest.mark.parametrize(
@@ -456,3 +459,18 @@ def test_our_own_form_is_a_format_too(tmp_path: Path) -> None:
     """`jsonl` reads a conversations file as `read_conversations` does."""
     path = lines(tmp_path / "c.jsonl", {"id": "a"})
     assert import_conversations(path, "jsonl").conversations == (Conversation("a"),)
+
+
+def test_other_formats_are_recognised_before_they_are_read_as_json(tmp_path: Path) -> None:
+    """A table given as messages is named with the format to ask for; chats and broken JSON are not taken for one."""
+    rows = [{"conversation_id": "a", "speaker": "user", "text": "x"}]
+    for source, format in (
+        (csv_file(tmp_path / "t.csv", rows, delimiter=";"), "csv"),
+        (database(tmp_path / "t.db", rows), "sql"),
+    ):
+        with pytest.raises(DataError, match=f"looks like .*--format {format}"):
+            import_conversations(source, "messages")
+    for text in ("Customer: Hello, there\n", "{,\n", "\n"):
+        (tmp_path / "chat").write_text(text)
+        with pytest.raises(DataError, match=r"can't be used|holds nothing"):
+            import_conversations(tmp_path / "chat", "messages")

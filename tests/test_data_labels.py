@@ -7,8 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from llmclf.data.check import check
 from llmclf.data.labels import SHEET_COLUMNS, import_labels, write_label_sheet
@@ -221,11 +220,19 @@ def test_a_part_of_a_sheet_can_come_back(tmp_path: Path) -> None:
     path, rows = sheet(tmp_path)
     rows[0]["label"] = "fine"
     save(path, rows[:2])
-    with pytest.raises(DataError, match="mistakes in the sheet: 9"):
+    with pytest.raises(DataError, match=r"mistakes in the sheet: 9; .*--partial"):
         import_labels(path, EXAMPLES, TASK)
     found = import_labels(path, EXAMPLES, TASK, partial=True, source="silver")
     assert [example.source for example in found.examples] == ["silver"]
     assert len(found.unlabelled) == 10
+
+
+def test_a_sheet_nobody_filled_in_is_refused(tmp_path: Path) -> None:
+    """No label at all is a mistake, with the labels to choose from; a new sheet is its owner's alone."""
+    path, _ = sheet(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(DataError, match="no row of the sheet has a label; fill in the column `label`: refused, fine"):
+        import_labels(path, EXAMPLES, TASK)
 
 
 def test_labels_of_another_task_are_kept(tmp_path: Path) -> None:

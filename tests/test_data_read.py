@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from llmclf.data.problems import read_rejects
 from llmclf.data.read import iter_conversations, load_dataset_files, read_conversations, read_examples
@@ -148,13 +147,29 @@ def test_a_bad_line_says_what_is_wrong(line: bytes, words: str, tmp_path: Path) 
 
 
 def test_all_bad_lines_are_listed_at_once(tmp_path: Path) -> None:
-    """Twenty problems are shown, the rest are counted, and the message says how to go on."""
-    path = write(tmp_path / "c.jsonl", GOOD, *[b"{" for _ in range(30)])
+    """Twenty kinds of problems are shown, the rest are counted, and the message says how to go on."""
+    path = write(tmp_path / "c.jsonl", GOOD, *[b'{"id": "b", "%s": 1, "turns": []}' % (b"x" * n) for n in range(1, 31)])
     with pytest.raises(DataError, match="lines that can't be used: 30") as caught:
         read_conversations(path)
     assert len(caught.value.problems) == 21
     assert caught.value.problems[-1] == "and 10 more"
     assert "rejects file" in str(caught.value)
+
+
+def test_problems_that_are_alike_do_not_bury_the_others(tmp_path: Path) -> None:
+    """The same mistake on many lines is one line with a count and the first of them; others stand beside it."""
+    agent = b'{"id": "b%d", "turns": [{"speaker": "agent", "text": "x"}]}'
+    path = write(tmp_path / "c.jsonl", GOOD, *[agent % number for number in range(40)], b"{")
+    with pytest.raises(DataError) as caught:
+        read_conversations(path)
+    speakers, json_problem, unmapped = caught.value.problems
+    assert "unknown speaker" in speakers and speakers.endswith("got 'agent': 40 lines, first line 2")
+    assert json_problem.startswith("line 42: not JSON")
+    assert unmapped == "speakers without a mapping: 'agent' (40)"
+    path = write(tmp_path / "d.jsonl", GOOD, *[agent.replace(b"agent", b"a%d" % n) % n for n in range(40)])
+    with pytest.raises(DataError) as caught:
+        read_conversations(path)
+    assert caught.value.problems[0].endswith("got 'a0' (and the like): 40 lines, first line 2")
 
 
 def test_messages_hold_at_most_60_characters_of_content(tmp_path: Path) -> None:

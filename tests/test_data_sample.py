@@ -8,8 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
 from llmclf.classifiers.keyword import KeywordClassifier, KeywordRule
@@ -103,7 +102,8 @@ def test_crashed_conversations_are_no_part_of_the_population() -> None:
     pool = [*POOL[:20], Conversation("crash-1"), Conversation("crash-2", (Turn("user", " "),))]
     drawn = sample(pool, n=50, task=TASK)
     assert len(drawn.examples) == 20
-    assert "2 empty (crashed) conversations are no part of the population: crash-1, crash-2." in drawn.notes[0]
+    assert "2 empty (crashed) conversations are no part of the population: crash-1, crash-2." in drawn.notes[1]
+    assert drawn.notes[0] == "50 asked for, 20 in the pool: all are drawn."
     with pytest.raises(DataError, match="holds nothing to label"):
         sample([Conversation("crash")], n=1, task=TASK)
 

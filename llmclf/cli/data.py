@@ -14,8 +14,13 @@ labels = typer.Typer(no_args_is_help=True, help="Labels that people wrote into a
 app.add_typer(labels, name="labels")
 
 _Data = Annotated[str, typer.Argument(help="A dataset (name or .toml), or a file of conversations.", metavar="DATA")]
-_Task = Annotated[str, typer.Option("--task", help="A name from configs/tasks, or a path.")]
+_Task = Annotated[
+    str | None,
+    typer.Option("--task", help="A name from configs/tasks, or a path. Default: the workspace's only task."),
+]
 _FILES = (".jsonl", ".gz", ".json")
+_PART_FILES = (".conversations.jsonl", ".labels.jsonl", ".toml")
+_MOVE = "move it, or give another --out"
 _Seed = Annotated[int, typer.Option(help="The same seed draws the same.")]
 
 
@@ -44,12 +49,19 @@ def import_(
     """Read conversations from where they lie. Bad lines are listed, never lost."""
     from llmclf.cli.classifying import speakers_of
     from llmclf.data.columns import read_mapping
+    from llmclf.data.files import refuse_overwriting
     from llmclf.data.importers import IMPORT_FORMATS, import_conversations
+    from llmclf.data.problems import summary
     from llmclf.data.write import write_conversations
     from llmclf.errors import ConfigError, nearest
 
     if format not in IMPORT_FORMATS:
         raise ConfigError("no such format", where="--format", got=format, fix=nearest(format, IMPORT_FORMATS))
+    if rejects is not None and rejects.resolve() == out.resolve():
+        raise ConfigError(
+            "the rejects would be overwritten", where="--rejects", got=str(rejects), fix="give another name"
+        )
+    refuse_overwriting([out], [source], _MOVE)
     read = import_conversations(
         source,
         format,
@@ -63,13 +75,16 @@ def import_(
     )
     written = write_conversations(out, read.conversations)
     if as_json:
+        counts = {"conversations": written, "lost_conversations": read.lost_conversations, "rejected": read.rejected}
         problems = [str(problem) for problem in read.problems]
-        show({"conversations": written, "out": str(out), "rejected": read.rejected, "problems": problems}, True)
+        show({**counts, "out": str(out), "problems": problems, "notes": list(read.notes)}, True)
         return
-    for line in (*read.problems[:20], *read.notes):
-        tell(str(line))
-    aside = f"; {read.rejected} bad lines are in {rejects}" if read.rejected else ""
-    typer.echo(f"{written} conversations are in {out}{aside}")
+    total = max(len(read.problems), read.rejected)
+    for line in (*summary(read.problems, total, read.unmapped_speakers), *read.notes):
+        tell(line)
+    typer.echo(f"{written} conversations are in {out}")
+    if read.rejected:
+        typer.echo(f"{read.lost_conversations} conversations were lost: {read.rejected} bad lines are in {rejects}")
     tell(f"next: llmclf data check {out}")
 
 
@@ -80,16 +95,22 @@ def check(
     earlier: Annotated[
         str | None, typer.Option(help="An earlier dataset or file: report how this one drifted.")
     ] = None,
+    apart: Annotated[
+        list[str] | None,
+        typer.Option("--apart-from", help="A dataset that must share nothing with DATA (a test part). Repeatable."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look for what spoils figures: crashed, doubled, damaged conversations, odd times, leaks. Exit 1 for errors."""
     from llmclf.config import load_task
     from llmclf.data.check import check as check_data
+    from llmclf.data.loading import load_dataset
 
     report = check_data(
         _read_all(data),
         task=load_task(task, workspace()) if task else None,
         earlier=_read(earlier) if earlier else None,
+        splits={name: load_dataset(name, workspace()) for name in (data, *apart)} if apart else None,
     )
     show(report, as_json)
     if report.worst == "error":
@@ -99,7 +120,7 @@ def check(
 @app.command()
 def sample(
     pool: _Data,
-    task: _Task,
+    task: _Task = None,
     n: Annotated[int, typer.Option("--n", min=1, help="How many to draw.")] = 400,
     by: Annotated[str, typer.Option(help="random, keyword or score.")] = "random",
     classifier: Annotated[
@@ -115,18 +136,12 @@ def sample(
 ) -> None:
     """Draw unlabelled conversations to label, with known chances, and say what they will be able to tell."""
     from llmclf.classifiers.loading import load_classifier
-    from llmclf.config import load_task
+    from llmclf.data.files import refuse_overwriting
     from llmclf.data.labels import write_label_sheet
-    from llmclf.data.sample import sample as draw
-    from llmclf.data.sample import write_sample
-    from llmclf.errors import ConfigError
+    from llmclf.data.sample import sample as draw, write_sample
 
-    in_the_way = [str(path) for path in (sheet, out) if path.exists()]
-    if in_the_way:
-        raise ConfigError(
-            "would overwrite", got=in_the_way, fix="they may hold labels: move them, or give --sheet and --out"
-        )
-    found = load_task(task, workspace())
+    refuse_overwriting([sheet, out], [Path(pool)], "they may hold labels: move them, or give --sheet and --out")
+    found = _task(task)
     conversations = _conversations(pool)
     asked = load_classifier(classifier, workspace=workspace()) if classifier else None
     drawn = draw(
@@ -145,35 +160,45 @@ def sample(
         return
     show(drawn, False)
     tell(f"fill in the column `label` of {sheet} ({', '.join(found.label_names)}), then:")
-    tell(f"  llmclf data labels import {sheet} --sample {out} --task {task} --out data/labels.jsonl")
+    tell(f"  llmclf data labels import {sheet} --sample {out} --task {task or found.name} --out data/labels.jsonl")
+    tell("which also prints the [design] part for the dataset file: how those that are labelled were drawn")
 
 
 @labels.command("import")
 def import_labels(
     sheet: Annotated[Path, typer.Argument(help="The filled-in sheet.")],
-    task: _Task,
+    task: _Task = None,
     sample: Annotated[Path, typer.Option(help="What `data sample` wrote beside the sheet.")] = Path("sample.json"),
     out: Annotated[Path, typer.Option("--out", help="Where the labels go, JSON Lines.")] = Path("labels.jsonl"),
+    append: Annotated[bool, typer.Option("--append", help="Add to the labels that --out holds already.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a sheet from which rows are missing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join a filled-in sheet to the sample it was drawn with. Rows without a label are kept apart, never negatives."""
-    from llmclf.config import load_task
     from llmclf.data import labels as sheets
     from llmclf.data.design import design_toml
+    from llmclf.data.files import refuse_overwriting
     from llmclf.data.sample import read_sample
-    from llmclf.data.write import write_examples
+    from llmclf.data.write import add_examples, write_examples
 
-    found = sheets.import_labels(sheet, read_sample(sample), load_task(task, workspace()), partial=partial)
-    written = write_examples(out, found.examples)
-    toml = design_toml(found.design)
+    adds = append and out.is_file()
+    if not adds:
+        refuse_overwriting([out], [sheet, sample], f"{_MOVE}, or add to it with --append")
+    asked = _task(task)
+    found = sheets.import_labels(sheet, read_sample(sample), asked, partial=partial)
+    total = add_examples(out, found.examples) if adds else write_examples(out, found.examples)
+    labelled, unlabelled, toml = len(found.examples), len(found.unlabelled), design_toml(found.design)
     if as_json:
-        show({"labelled": written, "unlabelled": len(found.unlabelled), "out": str(out), "design": toml}, True)
+        counts = {"labelled": labelled, "unlabelled": unlabelled, "in_file": total}
+        show({**counts, "out": str(out), "design": toml}, True)
         return
-    typer.echo(f"{written} labels are in {out}; {len(found.unlabelled)} drawn are not labelled")
+    before = f" ({total} in all)" if adds else ""
+    typer.echo(f"{labelled} labels are in {out}{before}; {unlabelled} drawn are not labelled")
     for note in found.notes:
         tell(note)
-    tell("put this into the dataset file:\n")
+    if adds:
+        tell(f'the design below is of these {labelled} alone; of separate draws put together it is kind = "unknown"')
+    tell(f"replace the [design] part of {_dataset_file(asked.name)} by\n")
     typer.echo(toml)
 
 
@@ -192,15 +217,17 @@ def split(
     """Split a dataset by group, never by row, into parts that share nothing."""
     from llmclf.config import load_task
     from llmclf.data.design import design_toml
+    from llmclf.data.files import refuse_overwriting
     from llmclf.data.loading import load_dataset
-    from llmclf.data.split import DEFAULT_PARTS
-    from llmclf.data.split import split as cut
+    from llmclf.data.split import DEFAULT_PARTS, split as cut
     from llmclf.data.write import write_conversations, write_examples
 
     found = load_task(task, workspace()) if task else None
+    shares = _shares(part) or DEFAULT_PARTS
+    refuse_overwriting([out / f"{name}{ending}" for name in shares for ending in _PART_FILES], [], _MOVE)
     parts = cut(
         load_dataset(dataset, workspace()),
-        _shares(part) or DEFAULT_PARTS,
+        shares,
         by=tuple(by or ("group",)),
         seed=seed,
         task=found,
@@ -223,9 +250,10 @@ def split(
 def show_(
     data: _Data,
     id: Annotated[str, typer.Argument(help="A conversation's id.", metavar="ID")],
+    raw: Annotated[bool, typer.Option("--raw", help="As it is in the file, with the personal data in it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print one conversation as a model would read it, with what is known about it."""
+    """Print one conversation as a model would read it, without personal data, with what is known about it."""
     from llmclf.errors import DataError, nearest
     from llmclf.render import transcript
     from llmclf.types import Dataset
@@ -240,12 +268,44 @@ def show_(
         if isinstance(read, Dataset)
         else []
     )
+    conversation = conversations[id] if raw else _as_sent(conversations[id])
     if as_json:
-        show({"conversation": conversations[id].to_dict(), "examples": examples}, True)
+        show({"conversation": conversation.to_dict(), "examples": examples}, True)
         return
-    typer.echo(transcript(conversations[id].turns).text or "(holds no turns)")
+    typer.echo(transcript(conversation.turns).text or "(holds no turns)")
     for example in examples:
         typer.echo(f"\n{example}")
+
+
+def _as_sent(conversation: Any) -> Any:
+    """The conversation without what the workspace takes out before sending."""
+    from llmclf.config import load_workspace
+    from llmclf.render.redaction import Redaction
+
+    rules = load_workspace(workspace()).privacy
+    redaction = Redaction(when=rules.redact, kinds=rules.kinds, names=rules.names, metadata_keys=rules.metadata_keys)
+    return redaction.redact(conversation).conversation if redaction.before_sending else conversation
+
+
+def _task(name: str | None) -> Any:
+    """The task called `name`, or the only one of the workspace's own."""
+    from llmclf.config import files, load_task
+    from llmclf.errors import ConfigError
+
+    if name is None:
+        known = files.listing("task", workspace())
+        own = [one for one in known if files.find("task", one, workspace()).origin == "workspace"]
+        if len(own) != 1:
+            what = "which of the workspace's tasks?" if own else "which task? the workspace has none of its own"
+            raise ConfigError(what, fix=f"give --task NAME: {', '.join(own or known)}")
+        name = own[0]
+    return load_task(name, workspace())
+
+
+def _dataset_file(task: str) -> str:
+    """The dataset file of a task, as `llmclf init` names it."""
+    made = Path("configs/datasets") / f"{task}.toml"
+    return str(made if (workspace() / made).is_file() else made.with_name("NAME.toml"))
 
 
 def _read(data: str) -> Any:

@@ -7,11 +7,11 @@ import gzip
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from llmclf.errors import DataError
+from llmclf.errors import ConfigError, DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -40,11 +40,12 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 @contextlib.contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+def atomic_writer(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """A binary file that takes its name only when the block ends well; else nothing is changed.
 
     A name that ends in `.gz` is compressed, always to the same bytes. Something that is no regular
-    file (a pipe, /dev/stdout) is written to directly. Raises DataError where it can't be written.
+    file (a pipe, /dev/stdout) is written to directly. With `private` a new file is its owner's alone
+    (mode 0600). Raises DataError where it can't be written.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -54,7 +55,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             return
         temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
         try:
-            with temporary.open("xb") as plain_file:
+            with open(temporary, "xb", opener=_owner_only if private else None) as plain_file:
                 if target.exists():  # what was private stays so
                     os.fchmod(plain_file.fileno(), target.stat().st_mode & 0o777)
                 with _compressed(plain_file, target) as file:
@@ -68,6 +69,22 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         raise file_error(path, error, writing=True) from error
 
 
+def refuse_overwriting(targets: Sequence[Path], sources: Sequence[Path], fix: str) -> None:
+    """Raises ConfigError that lists every target that is there already, is a source, or is named twice."""
+    read = {path.resolve() for path in sources}
+    problems = [
+        f"{target} is the file that is read" if target.resolve() in read else f"{target} is there already"
+        for target in targets
+        if target.resolve() in read or target.is_file() or target.is_dir()
+    ]
+    places = [target.resolve() for target in targets]
+    problems += [
+        f"{target} is named for two files" for target in sorted(set(targets)) if places.count(target.resolve()) > 1
+    ]
+    if problems:
+        raise ConfigError("would overwrite files", problems=problems, fix=fix)
+
+
 def file_error(path: Path, error: OSError, *, writing: bool = False) -> DataError:
     """What the operating system refused, in our words."""
     if isinstance(error, FileNotFoundError):
@@ -78,6 +95,10 @@ def file_error(path: Path, error: OSError, *, writing: bool = False) -> DataErro
         verb = "written" if writing else "read"
         what, fix = f"the file can't be {verb} ({error.strerror or error})", "mend that and run again"
     return DataError(what, where=str(path), fix=fix)
+
+
+def _owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager

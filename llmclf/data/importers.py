@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from llmclf.data.files import byte_lines
 from llmclf.data.mapping import ColumnMapping
 from llmclf.data.messages import conversations_of_messages
-from llmclf.data.problems import Place, ReadLog, ReadResult, read_log
+from llmclf.data.problems import GOT_LIMIT, Place, ReadLog, ReadResult, read_log
 from llmclf.data.read import read_conversations
 from llmclf.data.sources import csv_rows, frame_rows, parquet_rows, sql_rows
 from llmclf.data.tables import conversations_of_rows
-from llmclf.errors import ConfigError, nearest
+from llmclf.errors import ConfigError, DataError, nearest, shorten
 from llmclf.types import Conversation, Speaker
 
 ImportFormat = Literal["jsonl", "messages", "csv", "sql", "parquet"]
 IMPORT_FORMATS: tuple[ImportFormat, ...] = get_args(ImportFormat)
+_CSV_HEADER = re.compile(rb"""["']?[\w .-]+["']?([,;\t|]["']?[\w .-]+["']?)+""")
 
 
 def import_conversations(
@@ -52,6 +55,8 @@ def import_conversations(
     """
     path = Path(source)
     _check_arguments(format, mapping=mapping, query=query, parameters=parameters, speakers=speakers, metadata=metadata)
+    if format in ("jsonl", "messages"):
+        _check_is_json(path)
     if format == "jsonl":
         return read_conversations(path, rejects=rejects)
     table = mapping or ColumnMapping()
@@ -93,7 +98,22 @@ def _collected(
     with read_log(where, source, None if rejects is None else Path(rejects), place) as log:
         conversations = tuple(read(log))
         log.finish(len(conversations))
-    return ReadResult(conversations, tuple(log.problems), log.rejected, dict(log.unmapped), tuple(log.notes))
+    return ReadResult(conversations, tuple(log.problems), log.rejected, dict(log.unmapped), tuple(log.notes), log.lost)
+
+
+def _check_is_json(path: Path) -> None:
+    """DataError where a file that should be JSON Lines is plainly a table."""
+    first = next((line for _, line in byte_lines(path)), b"").strip()
+    looks = ""
+    if first.startswith(b"SQLite format 3"):
+        looks = "looks like a SQLite file: --format sql (format='sql')"
+    elif first.startswith(b"PAR1"):
+        looks = "looks like Parquet: --format parquet (format='parquet')"
+    elif _CSV_HEADER.fullmatch(first):
+        looks = "looks like CSV: --format csv (format='csv')"
+    if looks:
+        got = first[:GOT_LIMIT].decode("utf-8", "replace")
+        raise DataError("not JSON Lines", where=str(path), got=shorten(got, GOT_LIMIT), fix=looks)
 
 
 def _check_arguments(format: str, **given: object) -> None:
@@ -108,11 +128,12 @@ def _check_arguments(format: str, **given: object) -> None:
         "metadata": ("messages",),
     }
     problems = [
-        f"{name} is for {' and '.join(formats)} only" + (": put it into the column mapping" if format in tables else "")
+        f"{name} is for {' and '.join(formats)} only"
+        + (": put it into the column mapping (--map)" if format in tables else "")
         for name, formats in takes.items()
         if given[name] and format not in formats
     ]
     if format == "sql" and not given["query"]:
-        problems.append("sql needs a query: one SELECT with a row for each turn")
+        problems.append("sql needs a query (--query): one SELECT with a row for each turn")
     if problems:
         raise ConfigError(f"arguments do not fit format {format}", where="import", problems=problems)

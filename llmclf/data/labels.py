@@ -58,7 +58,8 @@ def write_label_sheet(
 
     UTF-8 with a byte order mark, so that spreadsheets show it right; text that a spreadsheet would
     compute has an apostrophe before it. `label` is empty; `transcript` is what may be seen for the
-    task, its front left out where it is longer than a cell. DataError where a conversation is missing.
+    task, its front left out where it is longer than a cell. A new file is its owner's alone (mode 0600).
+    DataError where a conversation is missing.
     """
     examples = _examples(sample)
     missing = sorted({example.conversation_id for example in examples} - set(conversations))
@@ -76,7 +77,7 @@ def write_label_sheet(
         data = text.getvalue().encode("utf-8-sig")
     except UnicodeEncodeError as error:
         raise DataError("an id or stratum holds half a character (a lone surrogate)", where=str(path)) from error
-    with atomic_writer(Path(path)) as file:
+    with atomic_writer(Path(path), private=True) as file:
         file.write(data)
     return len(examples)
 
@@ -104,14 +105,14 @@ def import_labels(
         partial: True for a sheet that holds only a part of the sample; the rest is unlabelled.
 
     Raises DataError that lists every label outside the closed set, every missing, doubled or unknown
-    row, and every cell that can't be read.
+    row, and every cell that can't be read; and where no row has a label.
     """
     path = Path(sheet)
     drawn = {example.item: example for example in _examples(sample)}
     problems: list[str] = []
     rows = _joined(_sheet_rows(path), drawn, problems)
-    if not partial:
-        problems += [f"{_name(item)}: its row is missing" for item in drawn if item not in rows]
+    missing = [] if partial else [item for item in drawn if item not in rows]
+    problems += [f"{_name(item)}: its row is missing" for item in missing]
     labelled: dict[Item, Example] = {}
     for item, (line, cells) in rows.items():
         example = _labelled(drawn[item], cells, task, conversations, source, f"line {line}, {_name(item)}", problems)
@@ -119,7 +120,11 @@ def import_labels(
             labelled[item] = example
     if problems:
         shown = problems[:_LISTED] + ([f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else [])
-        raise DataError(f"mistakes in the sheet: {len(problems)}", where=str(path), problems=shown)
+        fix = "a sheet that holds only a part of the sample is taken with partial=True (--partial)" if missing else ""
+        raise DataError(f"mistakes in the sheet: {len(problems)}", where=str(path), problems=shown, fix=fix)
+    if not labelled:
+        fix = f"fill in the column `label`: {', '.join(task.label_names)}"
+        raise DataError("no row of the sheet has a label", where=str(path), fix=fix)
     return _imported(list(drawn.values()), labelled, sample.design if isinstance(sample, Sample) else Design())
 
 

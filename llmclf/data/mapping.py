@@ -50,7 +50,7 @@ class ColumnMapping:
     event_text: str | None = None
     """Arguments, result or reason. The text column again: in rows with an event the text is the event's."""
     metadata: tuple[str, ...] = ()
-    """Columns to keep with the conversation; one value for each conversation. Others are left out."""
+    """Columns to keep with the conversation; one value for each: the first. Others are left out."""
 
     @property
     def turn_columns(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def text_cell(value: object) -> str:
         return ""
     if isinstance(value, str):
         if any("\udc80" <= character <= "\udcff" for character in value):
-            raise CellError("not UTF-8")
+            raise CellError("not UTF-8: save the file as UTF-8")
         return value
     if isinstance(value, bool | int | float):
         return str(value)

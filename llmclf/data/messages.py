@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ def conversations_of_messages(
         read = _conversation(raw, speakers, metadata, set(transfer_tools), left_out)
         if isinstance(read, list):
             log.put_aside(number, read, raw)
+            log.lost += 1
             continue
         conversation, has_id = read
         if not has_id:
@@ -48,10 +50,11 @@ def conversations_of_messages(
         first = seen.setdefault(conversation.id, number)
         if first != number:
             log.put_aside(number, [Fault(f"the same id as line {first}", conversation.id)], raw)
+            log.lost += 1
             continue
         yield conversation
     if left_out:
-        log.notes.append(f"keys left out (name them in metadata to keep them): {', '.join(left_out)}")
+        log.notes.append(f"keys left out (name them in metadata, --metadata KEY, to keep them): {', '.join(left_out)}")
 
 
 def _conversation(
@@ -87,8 +90,7 @@ def _turn(
     role = message.get("role")
     speaker = speakers.get(role) if isinstance(role, str) else None
     if speaker is None and (not isinstance(role, str) or role not in _ROLES):
-        what = f"message {index}: unknown role, never guessed; give it in speakers or {nearest(str(role)[:60], _ROLES)}"
-        faults.append(Fault(what, role, speaker=role))
+        faults.append(Fault(f"message {index}: unknown role, never guessed; {_how_to_map(role)}", role, speaker=role))
         return None
     try:
         stand_in = message if speaker is None else {**message, "role": _STAND_IN[speaker]}
@@ -99,6 +101,13 @@ def _turn(
     if speaker == "human_agent":
         turn = replace(turn, speaker="human_agent")
     return _with_transfers(turn, transfer_tools)
+
+
+def _how_to_map(role: Any) -> str:
+    known = nearest(str(role)[:GOT_LIMIT], _ROLES)
+    if not isinstance(role, str) or not role.isprintable() or len(role) > GOT_LIMIT:
+        return known
+    return f"map it: speakers={{{role!r}: 'bot'}} (--speaker {shlex.quote(f'{role}=bot')}); {known}"
 
 
 def _with_transfers(turn: Turn, transfer_tools: set[str]) -> Turn:

@@ -50,7 +50,7 @@ def decoded(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Fault(f"not UTF-8 at byte {error.start}", raw[error.start : error.start + 8])
+        return Fault(f"not UTF-8 at byte {error.start}: save the file as UTF-8", raw[error.start : error.start + 8])
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ Place = Literal["line", "row"]
 GOT_LIMIT = 60
 """At most so many characters of content stand in a message: conversations are private."""
 _LISTED = 20
+_VALUES_APART = 5
 _FAULTS_SHOWN = 5
 _KEPT = 10_000
 _SPEAKERS_KEPT = 1_000
@@ -62,6 +64,8 @@ class ReadResult:
     """Speaker values that are not mapped to a speaker, and how often each was met."""
     notes: tuple[str, ...] = ()
     """What a reader left out on purpose, for instance columns nobody asked for."""
+    lost_conversations: int = 0
+    """How many conversations are not there because of what was put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ class ReadLog:
         self.problems: list[Problem] = []
         self.total = 0
         self.rejected = 0
+        self.lost = 0
+        """Conversations that are not there because of bad lines; readers of rows count them."""
         self.unmapped: Counter[str] = Counter()
         self.notes: list[str] = []
         self._rejects = rejects
@@ -117,7 +123,9 @@ class ReadLog:
             for fault in faults[:_FAULTS_SHOWN]
         ]
         if len(faults) > _FAULTS_SHOWN:
-            problems.append(Problem(number, f"and {len(faults) - _FAULTS_SHOWN} more", place=self.place))
+            problems.append(
+                Problem(number, f"and {len(faults) - _FAULTS_SHOWN} more in this {self.place}", place=self.place)
+            )
         for fault in faults:
             if fault.speaker is not None:
                 self._count_speaker(fault.speaker)
@@ -131,10 +139,15 @@ class ReadLog:
     def finish(self, good: int) -> None:
         """Raises DataError where lines are bad and nothing took them, or where nothing is left."""
         if self.rejected and (self._rejects is None or not good):
-            fix = "mend them, or give a rejects file to put them aside and go on"
+            fix = "mend them, or give a rejects file to put them aside (rejects=PATH, data import --rejects PATH)"
             if self._rejects is not None:
                 fix = "not one could be read: is this the right format?"
-            raise self._error(f"{self.place}s that can't be used: {self.rejected}", fix)
+                if self.unmapped:
+                    fix = "not one could be read: map the speakers first"
+            what = f"{self.place}s that can't be used: {self.rejected}"
+            if self.lost:
+                what += f" (conversations: {good} could be read, {self.lost} not)"
+            raise self._error(what, fix)
         if not good:
             raise DataError("the file holds nothing", where=self.where, fix="give a file with at least one line")
 
@@ -144,17 +157,28 @@ class ReadLog:
             self.unmapped[name] += 1
 
     def _error(self, what: str, fix: str) -> DataError:
-        lines = [str(problem) for problem in self.problems[:_LISTED]]
-        if self.total > _LISTED:
-            lines.append(f"and {self.total - _LISTED} more")
-        if self.unmapped:
-            lines.append(f"speakers without a mapping: {_counted(self.unmapped)}")
+        lines = summary(self.problems, self.total, self.unmapped)
         return DataError(what, where=self.where, fix=fix, problems=lines)
+
+
+def summary(problems: Sequence[Problem], total: int, unmapped: Mapping[str, int]) -> list[str]:
+    """What is wrong with a file in about 20 lines: those alike are one with a count, so they bury nothing.
+
+    `total` counts the problems that are not kept too.
+    """
+    groups = _alike(problems)[:_LISTED]
+    lines = [_told(group) for group in groups]
+    more = total - sum(len(group) for group in groups)
+    if more > 0:
+        lines.append(f"and {more} more")
+    if unmapped:
+        lines.append(f"speakers without a mapping: {_counted(Counter(unmapped))}")
+    return lines
 
 
 @contextlib.contextmanager
 def read_log(where: str, source: Path | None, rejects: Path | None, place: Place = "line") -> Iterator[ReadLog]:
-    """A log whose rejects file appears, whole, when the block ends well.
+    """A log whose rejects file appears, whole and its owner's alone, when the block ends well.
 
     Raises DataError where the rejects file would replace the source or anything that is not a
     rejects file.
@@ -163,7 +187,7 @@ def read_log(where: str, source: Path | None, rejects: Path | None, place: Place
         yield ReadLog(where, None, place)
         return
     _check_target(source, rejects)
-    with atomic_writer(rejects) as file:
+    with atomic_writer(rejects, private=True) as file:
         yield ReadLog(where, file, place)
 
 
@@ -177,6 +201,35 @@ def read_rejects(path: str | Path) -> list[Reject]:
             raise DataError("not a line of a rejects file", where=f"{path}, line {number}")
         found.append(reject)
     return found
+
+
+def _alike(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """The problems that differ in numbers at most, in the order of the first of each.
+
+    Those that differ in what was got are kept apart too, unless there are many such values.
+    """
+    kinds = [(problem.place, re.sub(r"\d+", "0", problem.what)) for problem in problems]
+    values: dict[tuple[str, str], set[str]] = {}
+    for problem, kind in zip(problems, kinds, strict=True):
+        values.setdefault(kind, set()).add(problem.got)
+    groups: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem, kind in zip(problems, kinds, strict=True):
+        got = problem.got if len(values[kind]) <= _VALUES_APART else ""
+        groups.setdefault((*kind, got), []).append(problem)
+    return list(groups.values())
+
+
+def _told(group: Sequence[Problem]) -> str:
+    first = group[0]
+    if len(group) == 1:
+        return str(first)
+    text = first.what + (f"; got {first.got}" if first.got else "")
+    same = all((problem.what, problem.got) == (first.what, first.got) for problem in group)
+    numbers = {problem.number for problem in group}
+    if len(numbers) == 1:
+        return f"{first} (and the like)"
+    count = f"{len(numbers)} {first.place}s, first {first.place} {min(numbers)}"
+    return f"{text}: {count}" if same else f"{text} (and the like): {count}"
 
 
 def _check_target(source: Path | None, rejects: Path) -> None:

@@ -25,7 +25,9 @@ def read_conversations(path: str | Path, *, rejects: str | Path | None = None) -
     with read_log(str(path), path, _path(rejects)) as log:
         conversations = tuple(_values(path, log, Conversation, _conversation_key))
         log.finish(len(conversations))
-    return ReadResult(conversations, tuple(log.problems), log.rejected, dict(log.unmapped))
+    return ReadResult(
+        conversations, tuple(log.problems), log.rejected, dict(log.unmapped), lost_conversations=log.rejected
+    )
 
 
 def iter_conversations(path: str | Path, *, rejects: str | Path | None = None) -> Iterator[Conversation]:

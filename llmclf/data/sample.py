@@ -133,14 +133,19 @@ def sample(
         )
     elif by == "score":
         if (scores is None) == (classifier is None):
-            raise ConfigError("by score takes scores, or a classifier that gives them", where="sample")
+            raise ConfigError(
+                "by score takes scores, or a classifier that gives them (--classifier NAME)",
+                where="sample",
+                got="both or neither",
+            )
         given = scores if scores is not None else scores_of(items, full, classifier)  # type: ignore[arg-type]
         found = score_strata(items, given, strata, assumed_prevalence)
     else:
         raise ConfigError("draw by random, keyword or score", where="sample", got=by)
     plans = _plans(found, n)
     examples = _drawn(found, plans, seed)
-    notes = [*_empty_note(conversations, full), found.assumption, *statements(plans, assumed_prevalence)]
+    short = f"{n} asked for, {len(items)} in the pool: all are drawn." if n > len(items) else ""
+    notes = [short, *_empty_note(conversations, full), found.assumption, *statements(plans, assumed_prevalence)]
     return Sample(examples, _design(plans, by, seed, len(items)), plans, tuple(note for note in notes if note))
 
 
@@ -195,7 +200,7 @@ def _check_arguments(n: int, prevalence: float, recall: float) -> None:
     if n < 1:
         problems.append(f"n: draw at least 1, not {n}")
     if not 0 < prevalence < 1:
-        problems.append(f"assumed_prevalence: {prevalence} is not between 0 and 1")
+        problems.append(f"assumed_prevalence (--prevalence): {prevalence} is not between 0 and 1")
     if not 0 < recall < 1:
         problems.append(f"assumed_recall: {recall} is not between 0 and 1")
     if problems:

@@ -163,8 +163,15 @@ def _hint_delimiter(name: str, delimiter: str, path: Path) -> None:
     other = next((mark for mark in (";", "\t", ",", "|") if mark != delimiter and mark in name), None)
     if other:
         raise DataError(
-            "the header is one column", where=str(path), got=shorten(name, 60), fix=f"give delimiter={other!r}"
+            "the header is one column",
+            where=str(path),
+            got=shorten(name, 60),
+            fix=f"give delimiter={other!r} (--delimiter {_shell_word(other)})",
         )
+
+
+def _shell_word(mark: str) -> str:
+    return "$'\\t'" if mark == "\t" else f"'{mark}'"
 
 
 @contextlib.contextmanager

@@ -50,7 +50,9 @@ def keyword_strata(
     """What patterns match (a stratum for each name, the first that fits), or a classifier flags; and the rest."""
     if (patterns is None) == (classifier is None):
         raise ConfigError(
-            "by keyword takes patterns, or a classifier that flags", where="sample", got="both or neither"
+            "by keyword takes patterns, or a classifier that flags (--classifier NAME)",
+            where="sample",
+            got="both or neither",
         )
     if classifier is not None:
         found = _flagged(items, conversations, classifier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,6 +49,8 @@ class _Group:
     turns: list[_TurnRow] = field(default_factory=list)
     started_at: datetime | None = None
     metadata: dict[str, MetadataValue] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    """Columns of metadata that had another value later; the first one is kept."""
     faulty: dict[int, list[Fault]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     """Every row, kept only where a rejects file wants them back."""
@@ -57,8 +60,9 @@ def conversations_of_rows(rows: Iterable[Row], mapping: ColumnMapping, log: Read
     """The conversations in the rows, in the order of their first row; the rows may be interleaved.
 
     A conversation with one bad row is put aside with all its rows: half a conversation would be
-    another conversation.
+    another conversation. Metadata that changes within one keeps its first value, and a note says so.
     """
+    changed: Counter[str] = Counter()
     groups: dict[str, _Group] = {}
     for row in rows:
         if row.faults and mapping.conversation_id not in row.values:
@@ -78,10 +82,15 @@ def conversations_of_rows(rows: Iterable[Row], mapping: ColumnMapping, log: Read
         group = groups.pop(id)  # freed as it goes: the rows of a million conversations are large
         _check_order(group, mapping)
         if group.faulty:
-            _put_aside(id, group, log)
+            _put_aside(group, log)
         else:
             turns = tuple(row.turn for row in _sorted(group) if row.turn is not None)
+            changed.update(group.changed)
             yield Conversation(id, turns, group.started_at, group.metadata)
+    for name, count in sorted(changed.items()):
+        log.notes.append(
+            f"metadata column {shorten(name, GOT_LIMIT)} changes within conversations: {count}; the first value is kept"
+        )
 
 
 def _add(group: _Group, row: Row, mapping: ColumnMapping) -> None:
@@ -126,7 +135,12 @@ def _turn(cells: _Cells, mapping: ColumnMapping) -> Turn | None:
     speaker = None if name is None else mapping.speaker_of(name.strip())
     if speaker is None:
         if name is not None:
-            cells.fault(mapping.speaker, "unknown speaker, never guessed; add it to speakers", name, speaker=name)
+            cells.fault(
+                mapping.speaker,
+                "unknown speaker, never guessed; map it in speakers of the column mapping (--map)",
+                name,
+                speaker=name,
+            )
         speaker = "user"  # the fault keeps this turn from ever being used
     text = cells.get(mapping.text, text_cell) or ""
     event = _event(cells, mapping)
@@ -147,7 +161,7 @@ def _event(cells: _Cells, mapping: ColumnMapping) -> Event | None:
         return None
     kind = mapping.event_of(value)
     if kind is None:
-        cells.fault(mapping.event, "unknown event; add it to events", value)
+        cells.fault(mapping.event, "unknown event; map it in events of the column mapping (--map)", value)
         return None
     name = cells.get(mapping.event_name, text_cell) or ""
     return Event(kind, name, cells.get(mapping.event_text, text_cell) or "")
@@ -179,7 +193,7 @@ def _add_metadata(group: _Group, column: str, cells: _Cells) -> None:
     if known is None:
         group.metadata[column] = value
     elif value is not None and (value != known or type(value) is not type(known)):
-        cells.fault(column, "differs within the conversation, and metadata has one value for each", value)
+        group.changed.add(column)
 
 
 def _check_order(group: _Group, mapping: ColumnMapping) -> None:
@@ -207,12 +221,13 @@ def _sorted(group: _Group) -> list[_TurnRow]:
     return sorted(turns, key=lambda row: row.order)  # type: ignore[arg-type, return-value]  # one kind, checked before
 
 
-def _put_aside(id: str, group: _Group, log: ReadLog) -> None:
+def _put_aside(group: _Group, log: ReadLog) -> None:
     """Every bad row; and where they are written, the good rows of the same conversation too."""
+    log.lost += 1
     first = min(group.faulty)
     for number, faults in group.faulty.items():
         if not group.rows:
             log.put_aside(number, faults)
     for row in group.rows:
-        reason = Fault(f"{log.place} {first} of its conversation {shorten(id, GOT_LIMIT)} is bad")
+        reason = Fault(f"{log.place} {first} of its conversation is bad")
         log.put_aside(row.number, group.faulty.get(row.number) or [reason], row.raw, row.values)

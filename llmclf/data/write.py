@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from llmclf.data.files import atomic_writer
 from llmclf.data.parse import T, parse_line
+from llmclf.data.read import read_examples
 from llmclf.errors import DataError, shorten
 from llmclf.types import Conversation, Example
 from llmclf.types.hashing import plain
@@ -29,6 +30,27 @@ def write_conversations(path: str | Path, conversations: Iterable[Conversation])
 def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
     """Writes one example a line and returns how many; as `write_conversations`."""
     return _write(Path(path), examples, Example, lambda example: example.item)
+
+
+def add_examples(path: str | Path, examples: Sequence[Example]) -> int:
+    """Adds examples to a labels file and returns how many it holds then.
+
+    Raises DataError that lists every item that stands in both, or every bad line of the file; the
+    file stays as it was.
+    """
+    path = Path(path)
+    before = read_examples(path).examples
+    known = {example.item for example in before}
+    doubled = [shorten(str(example.item), 60) for example in examples if example.item in known]
+    if doubled:
+        shown = doubled[:_LISTED] + ([f"and {len(doubled) - _LISTED} more"] if len(doubled) > _LISTED else [])
+        raise DataError(
+            f"items that are labelled there already: {len(doubled)}",
+            where=str(path),
+            problems=shown,
+            fix="take them out of one of the two",
+        )
+    return write_examples(path, (*before, *examples))
 
 
 def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Hashable]) -> int:
