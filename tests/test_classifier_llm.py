@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from wire import chat
 
 from llmclf.classifiers.answer import ground, letter_scores, read_explained
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import load_classifier
-from llmclf.config import load_task
+from llmclf.config import load_models, load_prices, load_task, load_workspace
 from llmclf.errors import ConfigError, DataError, ModelError
 from llmclf.llm import Model, Runtime
 from llmclf.render import Prompt, Window, load_prompt, transcript
@@ -502,3 +501,33 @@ def test_every_classifier_can_be_awaited_with_a_timeout(timeout, workspace, writ
     made = load_classifier("words", workspace=workspace)
     assert asyncio.run(made.aclassify(CONVERSATION, timeout=timeout)).flagged
     assert made.classify(CONVERSATION, timeout=timeout).flagged
+
+
+@pytest.mark.parametrize("given", ["hello", [{"role": "user", "content": "hello"}], None, {"id": "c"}])
+def test_what_is_no_conversation_is_said(given: Any, wire, runtime) -> None:
+    """A text or a list of messages is a DataError that names the way to a conversation, awaited or not."""
+    made = make(runtime)
+    for act in (
+        lambda: made.classify(given),
+        lambda: asyncio.run(made.aclassify(given)),
+        lambda: made.classify_turns(given),
+        lambda: load_classifier("refusal_keyword").classify(given),
+        lambda: asyncio.run(load_classifier("refusal_keyword").aclassify(given)),
+    ):
+        with pytest.raises(DataError, match=r"Conversation\.from_messages\(messages\) makes one"):
+            act()
+    assert not wire.received
+
+
+def test_a_workspace_may_be_text(workspace, runtime) -> None:
+    """Everything that is loaded by name takes the folder as text or as a path."""
+    folder = str(workspace)
+    assert load_task("refusal", folder) == load_task("refusal", workspace)
+    assert load_prompt("ask", folder) == load_prompt("ask", workspace)
+    assert load_models(folder) == load_models(workspace)
+    assert load_prices(folder) == load_prices(workspace)
+    assert load_workspace(folder) == load_workspace(workspace)
+    assert load_classifier("explained", workspace=folder).id == load_classifier("explained", workspace=workspace).id
+    wrong: Any = 3
+    with pytest.raises(ConfigError, match="workspace must be a folder"):
+        load_task("refusal", wrong)

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from llmclf.config import KINDS, find, listing, load, load_models, load_prices, load_task, load_workspace
 from llmclf.config.files import read_text, read_toml

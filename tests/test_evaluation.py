@@ -157,7 +157,7 @@ def test_everything_failed_is_no_perfect_classifier() -> None:
     _, labelled = a_hundred()
     got = evaluate(Predictions(failed(i) for i in range(100)), labelled, TASK)
     assert got.recall.value == 0.0 and not got.recall_answered.is_known
-    assert got.specificity.why_not == "no answered negatives: specificity can't be known"
+    assert got.specificity.why_not == "every item failed: specificity can't be known"
     assert not got.projected_precision.is_known and not got.roc_auc.is_known
 
 
@@ -215,7 +215,7 @@ def test_scores_rank() -> None:
     assert evaluate(Predictions(chances), labelled, TASK).brier.value == pytest.approx(0.08 * 0.81 + 0.92 * 0.01)
     chances[3] = replace(chances[3], score=None, probabilities=None)
     got = evaluate(Predictions(chances), labelled, TASK)
-    assert got.brier.is_known and any(note.startswith("1 answers have no score") for note in got.notes)
+    assert got.brier.is_known and any(note.startswith("1 answer has no score") for note in got.notes)
     unscored = Predictions(replace(one, score=None) for one in predictions)
     assert evaluate(unscored, labelled, TASK).roc_auc.why_not == "the answers have no score"
 
@@ -274,7 +274,12 @@ def test_marks_of_the_data_and_answers() -> None:
     assert got.sources == {"synthetic": 60, "silver": 40}
     assert (got.ungrounded, got.truncated) == (1, 1)
     text = " ".join(got.notes)
-    for words in ("are simulated", "60 of 100 examples are synthetic", "40 of 100 labels are silver", "quote words"):
+    for words in (
+        "are simulated",
+        "60 of 100 examples are synthetic",
+        "40 of 100 labels are silver",
+        "1 answer quotes words",
+    ):
         assert words in text
 
 

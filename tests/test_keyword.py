@@ -3,8 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from llmclf.classifiers.conformance import small_dataset
 from llmclf.classifiers.keyword import KeywordClassifier, KeywordRule

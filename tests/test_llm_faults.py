@@ -143,15 +143,25 @@ def test_a_strange_retry_after_does_no_harm(value: str, wire, ask) -> None:
 
 
 def test_a_reset_in_the_middle_of_the_answer_is_tried_again(wire, ask, runtime) -> None:
-    """The second answer counts, and the first, which may have been billed, keeps its reservation."""
+    """The second answer counts; the first, which may have been billed, keeps its worst case, in the store as well."""
     wire.next(chat(good(), reset_after=40), chat(good()))
     prediction = ask()
     assert prediction.label == "refused"
     assert len(wire.received) == 2
-    (row,) = calls(runtime)
-    assert row["possibly_billed"]
+    runtime.store.flush()
+    row, lost = calls(runtime)
     assert row["cost_nano"] == prediction.cost_nano_usd == 100 * 1000 + 20 * 10_000
-    assert runtime.budget.reserved_nano == row["reserved_nano"]
+    assert (row["state"], row["attempts"], row["possibly_billed"]) == ("done", 2, 0)
+    assert (lost["state"], lost["error_kind"], lost["cost_nano"], lost["possibly_billed"]) == (
+        "failed",
+        "connection",
+        None,
+        1,
+    )
+    spent = runtime.store.spent_nano()
+    assert runtime.budget.reserved_nano == spent.reserved_unsettled == row["reserved_nano"] > 0
+    assert runtime.budget.spent_nano == spent.settled
+    assert ask().cached
 
 
 def test_a_connection_that_always_breaks_is_an_unknown_bill(wire, ask, runtime) -> None:
@@ -160,10 +170,12 @@ def test_a_connection_that_always_breaks_is_an_unknown_bill(wire, ask, runtime) 
     prediction = ask(timeout=3.0)
     assert_failed(prediction, "connection")
     assert prediction.cost_nano_usd is None
-    (row,) = calls(runtime)
-    assert row["cost_nano"] is None
-    assert row["possibly_billed"]
-    assert runtime.budget.reserved_nano == row["attempts"] * row["reserved_nano"]
+    runtime.store.flush()
+    row, *lost = calls(runtime)
+    assert row["attempts"] == 1 + len(lost) > 1
+    assert all(call["cost_nano"] is None and call["possibly_billed"] for call in (row, *lost))
+    spent = runtime.store.spent_nano()
+    assert runtime.budget.reserved_nano == spent.reserved_unsettled == row["attempts"] * row["reserved_nano"]
 
 
 def test_a_refused_connection_costs_nothing(workspace, wire, write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -13,18 +14,21 @@ from typing import Any
 
 import pytest
 from conftest import WIRE_KEY
-from wire import chat
+from hypothesis import given, strategies as st
+from wire import chat, failure
 
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import load_classifier
 from llmclf.config import SimRow, VendorRow
-from llmclf.errors import ConfigError, ModelError
+from llmclf.errors import BudgetError, ConfigError, ModelError
 from llmclf.llm import Model, Output, Runtime
 from llmclf.llm.answers import json_object
+from llmclf.llm.model import Request
 from llmclf.llm.prices import Price, map_entry, price_of
-from llmclf.llm.routes.litellm import LitellmRoute, retry_after_seconds, without_keys
+from llmclf.llm.routes.faults import cut, retry_after_seconds, without_keys
+from llmclf.llm.routes.litellm import LitellmRoute, load_litellm
 from llmclf.llm.routes.local import letter_logprobs
-from llmclf.types import Conversation, Turn, Usage
+from llmclf.types import Conversation, Item, Turn, Usage
 
 CONVERSATION = Conversation("c1", (Turn("user", "A person, please."), Turn("bot", "I can help you myself.")))
 ANSWER = {
@@ -201,6 +205,164 @@ def test_a_thinking_setting_that_would_be_lost_is_named(model: str, thinking: An
     assert say in "".join(found)
 
 
+KEYS = ("OPENAI", "ANTHROPIC", "GEMINI", "XAI", "DEEPSEEK", "MISTRAL")
+VENDORS = (
+    "openai/gpt-5.4-mini",
+    "openai/gpt-4.1-mini",
+    "openai/gpt-6.1-sol",
+    "anthropic/claude-haiku-4-5",
+    "anthropic/claude-opus-5-5",
+    "gemini/gemini-2.5-flash",
+    "gemini/gemini-3-flash-preview",
+    "xai/grok-4.7",
+    "deepseek/deepseek-chat",
+    "mistral/mistral-large-4",
+)
+
+
+@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize("temperature", [None, 0.5])
+@pytest.mark.parametrize("thinking", [None, "off", "low", "high"])
+def test_a_body_is_taken_or_named(name: str, thinking: Any, temperature: float | None, monkeypatch) -> None:
+    """Whatever litellm would refuse of what is sent is found offline; the rest, as it is built, it takes."""
+    if map_entry(name) is None:
+        pytest.skip(f"this litellm does not know {name}")
+    for vendor in KEYS:
+        monkeypatch.setenv(f"{vendor}_API_KEY", "x")
+    litellm = load_litellm()
+    model, route = Model(name, thinking, temperature), LitellmRoute(name, None, {})
+    if route.problems(model):
+        return
+    for output in (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b"))):
+        body = dict(route.body(Request(model, (), output)))
+        assert body.pop("messages") == []
+        bare, vendor, _, _ = litellm.get_llm_provider(body.pop("model"))
+        litellm.utils.get_optional_params(model=bare, custom_llm_provider=vendor, drop_params=False, **body)
+        assert body.get("temperature", 0) == (temperature or 0)
+        assert body["max_tokens"] == model.output_limit(output)
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        (Model("openai/gpt-5.4-mini", "low"), set()),
+        (Model("openai/gpt-5.4-mini", "off"), {"temperature", "logprobs"}),
+        (Model("openai/gpt-5.4-mini"), {"temperature", "logprobs"}),
+        (Model("anthropic/claude-haiku-4-5", "low"), set()),
+        (Model("anthropic/claude-haiku-4-5", "off"), {"temperature"}),
+        (Model("gemini/gemini-2.5-flash", "low"), {"temperature"}),
+    ],
+)
+def test_defaults_are_sent_only_where_they_go_with_thinking(model: Model, sent: set[str]) -> None:
+    """Temperature 0 and log-probabilities are left out where the model's thinking rules them out."""
+    request = Request(model, (), Output("letter", choices=("a", "b")))
+    assert {"temperature", "logprobs"} & set(LitellmRoute(model.id, None, {}).body(request)) == sent
+
+
+@pytest.mark.parametrize("answer", ["explained", "label"])
+def test_the_shipped_settings_get_through(answer: Any, workspace, wire, write) -> None:
+    """The shipped model and thinking, over a socket: nothing is refused on the way, no temperature goes out."""
+    row = (
+        f'route = "litellm"\nlitellm_model = "openai/gpt-5.4-mini"\napi_base = "{wire.url}"\nkey_env = "WIRE_KEY"\n'
+        'thinking = ["low"]\nlogprobs = true\njson_schema = true\n'
+    )
+    write("configs/models.toml", f'version = 1\n[models."wire/m"]\n{row}')
+    wire.next(chat(json.dumps(ANSWER) if answer == "explained" else "A"))
+    with Runtime(workspace=workspace, max_usd=1) as runtime:
+        made = llm(runtime)
+        model = Model("wire/m", thinking="low")
+        found = LlmClassifier(
+            made.task, prompt=made.prompt, model=model, runtime=runtime, answer=answer, name="n"
+        ).classify(CONVERSATION)
+    assert (found.error, found.label) == (None, "refused")
+    (sent,) = (request.json for request in wire.received)
+    assert sent["reasoning_effort"] == "low"
+    assert not {"temperature", "logprobs", "top_logprobs"} & set(sent)
+
+
+@pytest.mark.parametrize(
+    ("model", "say"),
+    [
+        (Model("openai/gpt-5.4-mini", "low", temperature=0.5), "doesn't support temperature=0.5 while reasoning"),
+        (Model("anthropic/claude-haiku-4-5", "low", temperature=0.5), "temperature 1 alone while it thinks"),
+        (Model("anthropic/claude-haiku-4-5", "high", max_output_tokens=600), "600 leaves no room"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_named(model: Model, say: str) -> None:
+    """A temperature or a limit that does not go with thinking is found before a call, in the vendor's words."""
+    (found,) = LitellmRoute(model.id, None, {}).unsupported(model)
+    assert say in found
+    assert "drop_params" not in found
+
+
+def test_an_endpoint_that_can_not_give_logprobs_is_named() -> None:
+    """A row that promises what litellm refuses for that vendor is wrong, and is told so."""
+    row = VendorRow(route="litellm", litellm_model="mistral/mistral-large-4", logprobs=True)
+    (found,) = LitellmRoute("mine", row, {}).unsupported(Model("mine"))
+    assert "logprobs = true" in found
+
+
+def test_the_shipped_classifiers_lack_nothing_but_a_key(monkeypatch) -> None:
+    """Every llm classifier that comes with the package would be answered, given a key and weights."""
+    for vendor in KEYS:
+        monkeypatch.delenv(f"{vendor}_API_KEY", raising=False)
+    with Runtime(max_usd=1) as runtime:
+        made = [load_classifier(name, runtime=runtime) for name in ("refusal_to_transfer", "breakdown_llm")]
+        for classifier in made:
+            assert isinstance(classifier, LlmClassifier)
+            route = runtime.route(classifier.model.id)
+            assert route.unsupported(classifier.model) == []
+            assert route.missing_keys() == [f"{classifier.model.id} needs the key in $OPENAI_API_KEY"]
+            assert route.problems(classifier.model) == route.missing_keys()
+
+
+@pytest.mark.parametrize("timeout", [None, 1.0])
+def test_what_is_missing_is_said_at_the_first_call(timeout: float | None, workspace, wire, monkeypatch) -> None:
+    """A missing key is a ConfigError and a missing cap a BudgetError, never a time-out or a failed item."""
+    with Runtime(workspace=workspace) as runtime, pytest.raises(BudgetError, match="needs a cap"):
+        llm(runtime).classify(CONVERSATION, timeout=timeout)
+    monkeypatch.delenv("WIRE_KEY")
+    with Runtime(workspace=workspace, max_usd=1) as runtime:
+        with pytest.raises(ConfigError, match="WIRE_KEY"):
+            llm(runtime).classify(CONVERSATION, timeout=timeout)
+        with pytest.raises(ConfigError, match="WIRE_KEY"):
+            asyncio.run(llm(runtime).aclassify(CONVERSATION, timeout=timeout))
+        with pytest.raises(ConfigError, match="WIRE_KEY"):
+            llm(runtime).predict({"c1": CONVERSATION}, [Item("c1")])
+    assert not wire.received
+
+
+def test_what_is_stored_is_read_without_a_key(workspace, wire, monkeypatch) -> None:
+    """Answers that were bought need no key, and a setting that the model does not take is said at the first call."""
+    wire.next(chat(json.dumps(ANSWER)))
+    with Runtime(workspace / "store.db", workspace=workspace, max_usd=1) as runtime:
+        llm(runtime).classify(CONVERSATION)
+        made = llm(runtime)
+        other = LlmClassifier(made.task, prompt=made.prompt, model=Model("wire/m", thinking="max"), runtime=runtime)
+        with pytest.raises(ConfigError, match="takes thinking low, high"):
+            other.classify(CONVERSATION)
+    monkeypatch.delenv("WIRE_KEY")
+    with Runtime(workspace / "store.db", workspace=workspace) as runtime:
+        assert llm(runtime).classify(CONVERSATION).cached
+
+
+def test_the_first_call_does_not_pay_for_loading(workspace, wire) -> None:
+    """In a fresh process litellm is loaded with the classifier, or before the clock of the first call starts."""
+    wire.default = chat(json.dumps(ANSWER))
+    code = f"""
+import sys, time
+from llmclf import Conversation, Runtime, Turn, load_classifier
+from llmclf.classifiers.llm import LlmClassifier
+with Runtime(workspace={str(workspace)!r}, max_usd=1) as runtime:
+    made = load_classifier("explained", runtime=runtime)
+    assert "litellm" in sys.modules
+    found = made.classify(Conversation("c", (Turn("user", "Hello?"),)), timeout=2.0)
+    assert found.error is None, found.error
+"""
+    run = subprocess.run([sys.executable, "-c", code], env=_bare_environment(), capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_models_that_are_not_allowed_are_not_asked(workspace, write, wire) -> None:
     """allowed_models holds for every call, whether or not anybody checked before."""
     write("llmclf.toml", 'version = 1\nallowed_models = ["sim/*"]\n')
@@ -295,12 +457,70 @@ load_litellm()
 assert warnings.filters == before
 assert "LLMCLF_FROM_DOTENV" not in os.environ
 """
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
-    env = {name: value for name, value in env.items() if not name.startswith("LITELLM")}
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=tmp_path, env=_bare_environment(), capture_output=True, text=True
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_claude_is_asked_without_asking_anybody_else(tmp_path, wire) -> None:
+    """A call to an Anthropic model connects to its endpoint alone, and logs nothing."""
+    code = f"""
+import asyncio, logging, socket, sys
+connect, resolve, asked = socket.socket.connect, socket.getaddrinfo, []
+def only_here(self, address, *more):
+    if address[0] != "127.0.0.1":
+        asked.append(address)
+        raise OSError("blocked")
+    return connect(self, address, *more)
+def resolve_here(host, *more, **named):
+    if host != "127.0.0.1":
+        asked.append(host)
+        raise OSError("blocked")
+    return resolve(host, *more, **named)
+socket.socket.connect, socket.getaddrinfo = only_here, resolve_here
+from llmclf.config import VendorRow
+from llmclf.errors import ModelError
+from llmclf.llm import Model, Output
+from llmclf.llm.model import Message, Request
+from llmclf.llm.routes.litellm import LitellmRoute
+row = VendorRow(route="litellm", litellm_model="anthropic/claude-haiku-4-5", api_base={wire.url!r}, json_schema=True)
+request = Request(Model("mine"), (Message("user", "x"),), Output("json", schema={{"type": "object"}}))
+route = LitellmRoute("mine", row, {{}})
+try:
+    asyncio.run(route.send(request, route.body(request), 20))
+except ModelError as error:
+    assert error.kind in ("not_found", "internal", "empty", "connection"), error
+assert not asked, asked
+"""
+    env = {**_bare_environment(), "ANTHROPIC_API_KEY": "x"}
+    wire.default = chat("no Claude")
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert wire.received
+
+
+def _bare_environment() -> dict[str, str]:
+    """The environment of a process that imports llmclf from here, without settings for litellm."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    return {name: value for name, value in env.items() if not name.startswith("LITELLM")}
+
+
+@given(st.text(max_size=80), st.integers(5, 60))
+def test_long_words_of_vendors_are_cut_between_words(text: str, most: int) -> None:
+    """Never longer than asked; what fits stays, and what is cut ends at a word, with an ellipsis."""
+    line, found = " ".join(text.split()), cut(text, most)
+    assert len(found) <= most
+    assert found == line if len(line) <= most else found.endswith("…")
+
+
+def test_an_error_of_a_vendor_ends_at_a_word(wire, runtime) -> None:
+    """300 characters of what the vendor says, and an ellipsis."""
+    wire.next(failure(400, "the parameter is not explicitly supported " * 20))
+    error = llm(runtime).classify(CONVERSATION).error
+    assert error is not None
+    assert error.message.endswith((" not …", " the …", " parameter …", " is …", " explicitly …", " supported …"))
+    assert 280 < len(error.message) < 380
 
 
 def test_a_row_needs_no_entry_in_the_map(runtime) -> None:

@@ -531,3 +531,42 @@ def test_errors_of_a_call_are_model_errors(wire, runtime) -> None:
         runtime.run(runtime.arespond(request))
     assert (caught.value.kind, caught.value.status, caught.value.retry_after) == ("rate_limited", 429, 3600)
     assert "slow down" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "say"),
+    [
+        ({"max_usd": "5"}, "max_usd must be a number of dollars"),
+        ({"max_usd": -1}, "0 .nothing may be spent. or more; got -1"),
+        ({"max_usd": True}, "got True"),
+        ({"max_usd": float("nan")}, "got nan"),
+        ({"store": 3}, "store must be a path, a Store or None; got 3"),
+        ({"workspace": 3}, "workspace must be a folder"),
+        ({"concurrency": "8"}, "concurrency must be a whole number"),
+        ({"concurrency": 0}, "concurrency must be a whole number, at least 1"),
+    ],
+)
+def test_wrong_arguments_are_named(named: dict[str, Any], say: str) -> None:
+    """What can't be a cap, a store, a folder or a number of calls is a ConfigError that says what can."""
+    with pytest.raises(ConfigError, match=say):
+        Runtime(**named)
+
+
+def test_a_store_in_memory_has_two_names(tmp_path, monkeypatch) -> None:
+    """None and ":memory:" both leave no file behind."""
+    monkeypatch.chdir(tmp_path)
+    for store in (None, ":memory:"):
+        with Runtime(store) as made:
+            assert made.store.path is None
+            made.store.flush()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cap_of_nothing_spends_nothing(workspace, wire) -> None:
+    """max_usd = 0 is allowed: paid calls fail as over_budget, with the dollars in the message."""
+    with Runtime(workspace=workspace, max_usd=0) as made:
+        error = llm(made).classify(CONVERSATION).error
+    assert error is not None
+    assert error.kind == "over_budget"
+    assert "$0.000000 of the cap is left" in error.message
+    assert not wire.received

@@ -147,6 +147,7 @@ def test_what_the_simulator_was_not_told_is_an_error(runtime) -> None:
     assert found.error is not None
     assert (found.error.kind, found.label) == ("internal", None)
     assert "not told the truth" in found.error.message
+    assert "llmclf.testing.fake_classifier" in found.error.message
     assert found.simulated
 
 

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from llmclf.classifiers.conformance import answer_of, small_dataset
 from llmclf.classifiers.probe import ProbeClassifier

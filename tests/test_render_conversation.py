@@ -6,8 +6,7 @@ import doctest
 import importlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from llmclf.errors import ConfigError, DataError
 from llmclf.render import Prompt, Window, transcript, visible_turns

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_workspace, task_of
 
 from llmclf.errors import ConfigError

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 from sweep_workspace import make_dataset, make_sweep, make_workspace, task_of
 
 from llmclf.classifiers.loading import load_classifier
+from llmclf.errors import ConfigError
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import plan, plan_items, run
 from llmclf.sweeps.tokens import count_tokens
@@ -71,6 +71,38 @@ def test_one_classifier_can_be_planned(runtime: Runtime) -> None:
     assert (asked.items, asked.positives, asked.cells[0].calls) == (60, None, 60)
     words = plan_items(load_classifier("words", runtime=runtime), conversations, runtime)
     assert (words.cells[0].calls, words.usd) == (0, (0, 0))
+
+
+VENDOR_CELL = """
+version = 1
+kind = "llm"
+task = "wants_person"
+model = "openai/gpt-5.4-mini"
+prompt = "person/v1"
+"""
+
+
+def test_a_plan_needs_no_key(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the vendor's key a sweep is planned and says which key it needs; run refuses before anything."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    folder = runtime.workspace
+    assert folder is not None
+    cell = folder / "configs/classifiers/vendor.toml"
+    cell.write_text(VENDOR_CELL, encoding="utf-8")
+    file, task = make_sweep(grid={"classifier": ["words", "vendor"]}, budget_usd=2), task_of(folder)
+    made = plan(file, make_dataset(), task, runtime)
+    says = "openai/gpt-5.4-mini needs the key in $OPENAI_API_KEY"
+    assert (made.calls, made.missing_keys) == (60, (says,))
+    assert f"{says} before it runs." in made.sentences
+    assert made.to_dict()["missing_keys"] == [says]
+    conversations = make_dataset().conversations.values()
+    assert plan_items(load_classifier("vendor", runtime=runtime), conversations, runtime).missing_keys == (says,)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        run(file, make_dataset(), task, runtime)
+    assert runtime.store.spent_nano().calls == 0
+    cell.write_text(VENDOR_CELL + 'thinking = "minimal"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="does not take thinking"):
+        plan(file, make_dataset(), task, runtime)
 
 
 def test_tokens_are_exact_for_openai_and_a_range_for_others() -> None:

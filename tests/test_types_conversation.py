@@ -8,8 +8,7 @@ import hashlib
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from llmclf.errors import DataError
 from llmclf.types import Attachment, Conversation, Event, Turn, content_hash

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
-from llmclf.errors import ModelError
+from llmclf.errors import DataError, ModelError
 from llmclf.render.conversation import visible_turns
 from llmclf.types import Conversation, Dataset, ErrorInfo, Item, Prediction, Predictions, Task, content_hash
 
@@ -65,13 +65,17 @@ class Classifier(ABC):
         """The prediction for one conversation, or for its turn `turn` (from 0) where the task asks about turns.
 
         `timeout` is seconds until a model's answer comes too late; without a model nothing waits.
-        Raises DataError where turn and task do not fit; a model's failure is `prediction.error`.
+        Raises DataError where turn and task do not fit, or what is passed is no Conversation. A model's
+        failure is `prediction.error`; a model that can't be used at all (no key, no cap) is a
+        ConfigError or a BudgetError.
         """
+        check_conversation(conversation)
         visible_turns(conversation, self.task, turn)
         return self.predict({conversation.id: conversation}, [Item(conversation.id, turn)])[0]
 
     def classify_turns(self, conversation: Conversation) -> Predictions:
         """A prediction for every turn of the bot; for tasks about turns."""
+        check_conversation(conversation)
         turns = [number for number, turn in enumerate(conversation.turns) if turn.speaker == "bot"]
         return self.predict({conversation.id: conversation}, [Item(conversation.id, turn) for turn in turns])
 
@@ -91,6 +95,16 @@ class Classifier(ABC):
     def empty_error(self) -> ModelError:
         """The error of an item whose conversation holds nothing: a crashed run, not a clean one."""
         return ModelError("empty", "the conversation holds no turns", fix="leave crashed or lost runs out")
+
+
+def check_conversation(given: object) -> None:
+    """Raises DataError where `given` is no Conversation."""
+    if not isinstance(given, Conversation):
+        raise DataError(
+            "this is no conversation",
+            got=type(given).__name__,
+            fix="pass a Conversation; Conversation.from_messages(messages) makes one",
+        )
 
 
 def items_of(conversations: Iterable[Conversation], task: Task) -> list[Item]:

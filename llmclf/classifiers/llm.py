@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from llmclf.classifiers.answer import answer_schema, letter_scores, read_explained
-from llmclf.classifiers.base import Classifier
+from llmclf.classifiers.base import Classifier, check_conversation
 from llmclf.classifiers.items import conversation_of, holds_nothing
 from llmclf.errors import ConfigError, DataError, ModelError
 from llmclf.llm.answers import usable_text
@@ -134,12 +134,21 @@ class LlmClassifier(Classifier):
     ) -> Prediction:
         """The prediction for one item; a model's failure is `prediction.error`.
 
-        `timeout` is seconds for all of it: waiting for a turn, the call, retries.
+        `timeout` is seconds for all of it: waiting for a turn, the call, retries. It starts when the
+        model's client is loaded, which takes seconds once in a process (`load_classifier` does it).
+
+        Raised is only misuse, which no other item would escape either, before anything is sent:
+        ConfigError (no key, an unknown model, a model or setting that is not allowed or not
+        supported), BudgetError (no cap, no known price), DataError (what was passed is no
+        conversation, or it and `turn` do not fit the task). In `prediction.error` is what happens to
+        one item: time-out, refusal, rate limit, an unusable answer, a cap that is reached.
         """
+        check_conversation(conversation)
         item = Item(conversation.id, turn)
         self._check_shots([item])
         if holds_nothing(conversation, self.task, item):
             return self.failed(item, self.empty_error)
+        await self.runtime.prepare(self.model.id)
         request, text = self._request(conversation, turn, repeat)
         route = self.runtime.route(self.model.id)
         known: dict[str, Any] = {
@@ -161,7 +170,7 @@ class LlmClassifier(Classifier):
     def classify(
         self, conversation: Conversation, turn: int | None = None, *, timeout: float | None = None, repeat: int = 0
     ) -> Prediction:
-        """As `aclassify`; blocks, from any thread."""
+        """As `aclassify`, with the same errors; blocks, from any thread."""
         return self.runtime.run(self.aclassify(conversation, turn, timeout=timeout, repeat=repeat))
 
     async def _respond(self, request: Request, timeout: float | None, may_be_billed: bool) -> Response:

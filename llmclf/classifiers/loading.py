@@ -22,8 +22,12 @@ def load_classifier(
     """The classifier `name` (configs/classifiers/NAME.toml, or a path), ready to be asked.
 
     `runtime` is what an llm classifier calls models through; without one it gets its own, in memory,
-    under the workspace's cap. `shots` is the dataset its examples come from, where it shows any.
-    A probe brings its trained weights; ConfigError where they are missing or of another task.
+    under the workspace's cap. The library that calls a vendor's model is imported here, which takes
+    seconds once in a process, so that the first call need not wait for it. A missing key or cap is an
+    error of the first call: without them a classifier can still be loaded and its stored answers read.
+
+    `shots` is the dataset its examples come from, where it shows any. A probe brings its trained
+    weights; ConfigError where they are missing or of another task.
     """
     folder = Path(workspace) if workspace is not None else (runtime.workspace if runtime else None)
     found = files.find("classifier", name, folder)
@@ -34,6 +38,8 @@ def load_classifier(
             _weights(found.name, file, folder, found.path), task=task, threshold=file.threshold, name=found.name
         )
     made = make_classifier(found.name, file, task, runtime or _own_runtime(file, folder), folder)
+    if isinstance(made, LlmClassifier):
+        made.runtime.route(made.model.id).load()
     if isinstance(made, LlmClassifier) and made.shots:
         if shots is None:
             raise ConfigError(

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.config import files, schemas
+from llmclf.errors import ConfigError
 from llmclf.types import FailureMode, Label, Rule, Task
 
 
-def load_task(name: str, workspace: Path | None = None) -> Task:
+def load_task(name: str, workspace: str | Path | None = None) -> Task:
     """The task `name`: configs/tasks/NAME.toml, or a path."""
-    found = files.find("task", name, workspace)
+    found = files.find("task", name, as_folder(workspace))
     file: schemas.TaskFile = files.load("task", found.path)
     return Task(
         name=found.name,
@@ -27,14 +28,14 @@ def load_task(name: str, workspace: Path | None = None) -> Task:
     )
 
 
-def load_models(workspace: Path | None = None) -> dict[str, schemas.ModelRow]:
+def load_models(workspace: str | Path | None = None) -> dict[str, schemas.ModelRow]:
     """Every row of every configs/models.toml in the lookup order; the first place that names a model wins."""
-    return _merged("models", workspace)
+    return _merged("models", as_folder(workspace))
 
 
-def load_prices(workspace: Path | None = None) -> dict[str, schemas.PriceRow]:
+def load_prices(workspace: str | Path | None = None) -> dict[str, schemas.PriceRow]:
     """Every row of every configs/prices.toml in the lookup order; the first place wins."""
-    return _merged("prices", workspace)
+    return _merged("prices", as_folder(workspace))
 
 
 def _merged(kind: str, workspace: Path | None) -> dict[str, Any]:
@@ -46,10 +47,20 @@ def _merged(kind: str, workspace: Path | None) -> dict[str, Any]:
     return rows
 
 
-def load_workspace(workspace: Path | None) -> schemas.WorkspaceFile:
+def load_workspace(workspace: str | Path | None) -> schemas.WorkspaceFile:
     """llmclf.toml of the workspace; the defaults where there is none."""
-    path = workspace / "llmclf.toml" if workspace else None
+    folder = as_folder(workspace)
+    path = folder / "llmclf.toml" if folder else None
     if path is None or not path.is_file():
         return schemas.WorkspaceFile(version=1)
     file: schemas.WorkspaceFile = files.load("workspace", path)
     return file
+
+
+def as_folder(workspace: str | Path | None) -> Path | None:
+    """The folder of a workspace that was given as text or as a path; ConfigError for anything else."""
+    if workspace is None or isinstance(workspace, Path):
+        return workspace
+    if isinstance(workspace, str):
+        return Path(workspace)
+    raise ConfigError("workspace must be a folder", got=workspace, fix="pass a str, a pathlib.Path or None")

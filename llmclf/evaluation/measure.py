@@ -48,13 +48,14 @@ def evaluate(
     failed_positives = int((matched.failed & matched.positive).sum())
     sources: Counter[str] = Counter(example.source for example in matched.examples)
     n, positives, groups = len(matched.examples), table.n_positives, _n_groups(basis)
+    failures = notes.about_failures(matched.errors, failed_positives)
     said = [
+        *(failures if matched.failed.all() else []),
         *notes.about_data(sources, answers.simulated, n, groups),
         *notes.about_design(basis.why_not, costs, rates["prevalence"], basis.unanswered),
         *notes.about_positives(rates["recall"], positives),
-        *notes.about_answers(
-            failed, failed_positives, answers.ungrounded, answers.truncated, len(matched.unlabelled), n
-        ),
+        *([] if matched.failed.all() else failures),
+        *notes.about_answers(answers.ungrounded, answers.truncated, len(matched.unlabelled)),
         *notes.about_ranking(
             int(answers.scored.sum()), int((~matched.failed).sum()), basis.why_not, float(matched.positive.mean())
         ),
@@ -88,6 +89,7 @@ def evaluate(
         by_label=_by_label(matched, basis, task, level, seed),
         label_counts={label: matched.labels.count(label) for label in task.label_names if label in matched.labels},
         notes=tuple(said),
+        error_messages=notes.first_messages(matched.errors),
         **rates,
         **ranking,
     )
@@ -198,7 +200,9 @@ def _by_label(matched: Matched, basis: Drawn, task: Task, level: float, seed: in
             # The share of a label's items that is flagged is reckoned as recall is: flagged over all of its kind.
             part = _part(has_label, matched, basis, seed)
             share = stats.recall(part, failed="left_out", level=level, least=1)
-            figures[label] = replace(share, n_positives=None, largest_weight_share=None)  # it is not about targets
+            why = share.why_not and "every item of this label failed: false alarms can't be counted"
+            # it is not about targets
+            figures[label] = replace(share, n_positives=None, largest_weight_share=None, why_not=why)
     return figures
 
 

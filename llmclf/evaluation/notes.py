@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+from llmclf.render.tables import counted
 from llmclf.stats import LARGEST_SHARE, LEAST_POSITIVES
-from llmclf.types import Costs, Estimate, Task
+from llmclf.types import Costs, ErrorInfo, Estimate, Task
+
+_LONGEST_MESSAGE = 160
 
 
 def percent(share: float) -> str:
@@ -26,7 +31,9 @@ def about_data(sources: Mapping[str, int], simulated: bool, n: int, n_groups: in
     if sources.get("silver"):
         notes.append(f"{sources['silver']} of {n} labels are silver: a model gave them and no person has checked them.")
     if n_groups < n:
-        notes.append(f"Intervals count {n_groups} groups, not {n} items: items of a group are not independent.")
+        notes.append(
+            f"Intervals count {counted(n_groups, 'group')}, not {n} items: items of a group are not independent."
+        )
     return notes
 
 
@@ -62,23 +69,41 @@ def about_positives(recall: Estimate, n_positives: int) -> list[str]:
     return []
 
 
-def about_answers(
-    failed: Mapping[str, int], failed_positives: int, ungrounded: int, truncated: int, unlabelled: int, n: int
-) -> list[str]:
-    """What went wrong with answers."""
+def about_failures(errors: Sequence[ErrorInfo | None], failed_positives: int) -> list[str]:
+    """How many items failed, of which kinds, and what figures make of it."""
+    failed = Counter(error.kind for error in errors if error is not None)
+    if not failed:
+        return []
+    kinds = ", ".join(f"{count} {kind}" for kind, count in failed.items())
+    said = f"{failed.total()} of {counted(len(errors), 'item')} failed ({kinds})"
+    if failed.total() == len(errors):
+        return [f"{said}. None was answered, so there is no figure."]
+    return [
+        f"{said}; targets among them: {failed_positives}. Recall counts those as missed; specificity leaves failed "
+        "items out."
+    ]
+
+
+def first_messages(errors: Sequence[ErrorInfo | None], most: int = 2) -> tuple[str, ...]:
+    """The first error messages that differ, each on one line and not too long."""
+    lines = dict.fromkeys(" ".join(error.message.split()) for error in errors if error is not None and error.message)
+    return tuple(textwrap.shorten(line, _LONGEST_MESSAGE, placeholder=" ...") for line in list(lines)[:most])
+
+
+def about_answers(ungrounded: int, truncated: int, unlabelled: int) -> list[str]:
+    """What is odd about answers."""
     notes = []
-    if failed:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in failed.items())
-        notes.append(
-            f"{sum(failed.values())} of {n} items failed ({kinds}); targets among them: {failed_positives}. Recall "
-            "counts those as missed; specificity leaves failed items out."
-        )
     if ungrounded:
-        notes.append(f"{ungrounded} answers quote words that are not in the conversation.")
+        verb = "quotes" if ungrounded == 1 else "quote"
+        notes.append(f"{counted(ungrounded, 'answer')} {verb} words that are not in the conversation.")
     if truncated:
-        notes.append(f"{truncated} conversations were not seen whole by the model.")
+        verb = "was" if truncated == 1 else "were"
+        notes.append(f"{counted(truncated, 'conversation')} {verb} not seen whole by the model.")
     if unlabelled:
-        notes.append(f"{unlabelled} predictions are about items without a label for this task and are in no figure.")
+        one = unlabelled == 1
+        about = "is about an item" if one else "are about items"
+        end = "is in no figure" if one else "are in no figure"
+        notes.append(f"{counted(unlabelled, 'prediction')} {about} without a label for this task and {end}.")
     return notes
 
 
@@ -86,7 +111,9 @@ def about_ranking(ranked: int, answered: int, why_not: str, share: float) -> lis
     """What the ranking figures leave out, and at which prevalence they are."""
     notes = []
     if 0 < ranked < answered:
-        notes.append(f"{answered - ranked} answers have no score and are left out of PR-AUC, ROC AUC and Brier score.")
+        left_out = answered - ranked
+        has = "has no score and is" if left_out == 1 else "have no score and are"
+        notes.append(f"{counted(left_out, 'answer')} {has} left out of PR-AUC, ROC AUC and Brier score.")
     if ranked and why_not:
         notes.append(f"PR-AUC and Brier score are at this set's own share of targets ({percent(share)}).")
     return notes

@@ -101,6 +101,8 @@ class Evaluation:
     label_counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a reader of the figures must know, in plain sentences."""
+    error_messages: tuple[str, ...] = field(default=(), repr=False)
+    """The first two that differ. A vendor may quote a conversation in them: they are shown, and in no file."""
 
     @property
     def synthetic(self) -> bool:
@@ -108,8 +110,9 @@ class Evaluation:
         return self.sources.get("synthetic", 0) > 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON types; estimates as objects, an unknown one with a null value."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__} | {"synthetic": self.synthetic}
+        """Everything but error messages as JSON types; estimates as objects, an unknown one with a null value."""
+        names = [name for name in self.__dataclass_fields__ if name != "error_messages"]
+        return {name: _plain(getattr(self, name)) for name in names} | {"synthetic": self.synthetic}
 
     def to_json(self) -> str:
         """`to_dict()` as JSON text."""

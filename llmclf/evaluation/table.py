@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-import math
+import re
 
 from llmclf.evaluation.notes import percent
 from llmclf.evaluation.result import Evaluation
-from llmclf.render.tables import TableText, estimate_cells
+from llmclf.render.tables import TableText, counted, estimate_cells, seconds_text, usd_cells, usd_text
 from llmclf.types import Estimate
 
 _ROWS = (
-    ("recall", "recall", ".2f", ""),
-    ("recall_answered", "recall, answered", ".2f", ""),
-    ("specificity", "specificity", ".3f", ""),
-    ("precision", "precision", ".2f", ""),
-    ("projected_precision", "precision at {prevalence}", ".2f", ""),
-    ("prevalence", "prevalence", ".2%", ""),
-    ("flag_rate", "flag rate", ".2%", ""),
-    ("f1", "F1", ".2f", ""),
-    ("pr_auc", "PR-AUC", ".2f", ""),
-    ("roc_auc", "ROC AUC", ".2f", ""),
-    ("brier", "Brier score", ".3f", ""),
-    ("dollars_per_1000", "dollars per 1,000", ",.2f", "$"),
+    ("recall", "recall", ".2f"),
+    ("recall_answered", "recall of answered", ".2f"),
+    ("specificity", "specificity", ".3f"),
+    ("precision", "precision", ".2f"),
+    ("projected_precision", "precision at {prevalence}", ".2f"),
+    ("prevalence", "prevalence", ".2%"),
+    ("flag_rate", "flag rate", ".2%"),
+    ("f1", "F1", ".2f"),
+    ("pr_auc", "PR-AUC", ".2f"),
+    ("roc_auc", "ROC AUC", ".2f"),
+    ("brier", "Brier score", ".3f"),
+    ("dollars_per_1000", "dollars per 1,000", "$"),
 )
+_Row = tuple[str, str, str]
+_TOO_FEW = re.compile(r"(?:\d+ ([a-z ]+) can't give an? .* figure: )?needs (\d+) more (?:at least|positives?)")
 
 
 def table_of(evaluation: Evaluation) -> TableText:
-    """Figures, failure modes and labels as rows; notes below; SIMULATED and SYNTHETIC stamped above."""
-    prevalence = percent(evaluation.costs.prevalence)
-    rows = [
-        _row(title.format(prevalence=prevalence), getattr(evaluation, name), spec, unit)
-        for name, title, spec, unit in _ROWS
-        if _is_shown(evaluation, name)
-    ]
-    rows += [_row(f"recall of {mode}", one, ".2f") for mode, one in evaluation.by_failure_mode.items()]
-    rows += [
-        _row(f"flagged {label} ({evaluation.label_counts[label]})", one, ".3f")
-        for label, one in evaluation.by_label.items()
-    ]
-    rows += _plain_rows(evaluation)
+    """Figures, failure modes and labels as rows; why one has no value and all notes below; stamps above.
+
+    Where no item was answered there are no figures, and the table counts the failures.
+    """
+    shown = _figures(evaluation) if sum(evaluation.failed.values()) < evaluation.n else []
+    rows = [_row(*one) for one in shown] or [(f"failed: {kind}", str(n), "") for kind, n in evaluation.failed.items()]
     return TableText(
         _title(evaluation),
-        ("figure", "value", f"{evaluation.level * 100:g} % interval", ""),
-        tuple(rows),
-        evaluation.notes,
+        ("figure", "value", f"{evaluation.level * 100:g} % interval"),
+        (*rows, *_plain_rows(evaluation)),
+        (*_reasons(shown), *_notes(evaluation)),
         tuple(name for name, on in (("SIMULATED", evaluation.simulated), ("SYNTHETIC", evaluation.synthetic)) if on),
         right=(1, 2),
+        interval=True,
     )
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    """The evaluation's notes, the first error messages behind the one on failed items."""
+    quoted = " and ".join(f"'{message}'" for message in evaluation.error_messages)
+    failed = f"{sum(evaluation.failed.values())} of "
+    return [
+        f"{note} Errors, for example: {quoted}." if quoted and note.startswith(failed) and " failed (" in note else note
+        for note in evaluation.notes
+    ]
+
+
+def _figures(evaluation: Evaluation) -> list[tuple[str, Estimate, str]]:
+    """Name, estimate and format of every row that is estimated."""
+    prevalence = percent(evaluation.costs.prevalence)
+    figures = [
+        (title.format(prevalence=prevalence), getattr(evaluation, name), spec)
+        for name, title, spec in _ROWS
+        if _is_shown(evaluation, name)
+    ]
+    figures += [(f"recall of {mode}", one, ".2f") for mode, one in evaluation.by_failure_mode.items()]
+    labels = evaluation.label_counts
+    return figures + [(f"flagged {label} ({labels[label]})", one, ".3f") for label, one in evaluation.by_label.items()]
 
 
 def _is_shown(evaluation: Evaluation, name: str) -> bool:
@@ -59,32 +78,44 @@ def _is_shown(evaluation: Evaluation, name: str) -> bool:
 def _title(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.task}: {evaluation.classifier_id} on {evaluation.dataset}, "
-        f"{evaluation.n:,} items, {evaluation.n_positives:,} targets"
+        f"{counted(evaluation.n, 'item')}, {counted(evaluation.n_positives, 'target')}"
     )
 
 
-def _row(title: str, estimate: Estimate, spec: str, unit: str = "") -> tuple[str, str, str, str]:
-    value, interval, why = estimate_cells(estimate, spec, unit)
-    return (title, value, interval, why.split("; ")[0])  # the interval stands in its own column
+def _row(title: str, estimate: Estimate, spec: str) -> _Row:
+    return (title, *(usd_cells(estimate) if spec == "$" else estimate_cells(estimate, spec)))
 
 
-def _plain_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
+def _reasons(figures: list[tuple[str, Estimate, str]]) -> list[str]:
+    """Why figures have no value, or what they leave out; those with the same reason in one sentence."""
+    titles: dict[str, list[str]] = {}
+    for title, estimate, _ in figures:
+        if estimate.why_not:
+            titles.setdefault(_short_reason(estimate.why_not), []).append(title)
+    return [f"{', '.join(named)}: {reason}." for reason, named in titles.items()]
+
+
+def _short_reason(why_not: str) -> str:
+    """Without the interval, which stands in its own column, and without the figure's name."""
+    why = why_not.split("; ")[0]
+    few = _TOO_FEW.fullmatch(why)
+    if few is None:
+        return why
+    unit = (few[1] or "positive").removesuffix("s").replace("positive", "target")
+    return f"needs {counted(int(few[2]), f'more {unit}')} at least"
+
+
+def _plain_rows(evaluation: Evaluation) -> list[_Row]:
     """What was counted or measured, not estimated."""
     cost, p50, p95 = evaluation.cost_per_item_usd, evaluation.latency_p50, evaluation.latency_p95
     counts = evaluation.counts
-    rows = [
-        ("found / missed", f"{counts['tp']} / {counts['fn']}", "", ""),
-        ("false alarms / quiet", f"{counts['fp']} / {counts['tn']}", "", ""),
-        ("model, per item", "?" if cost is None else _small_usd(cost), "", "" if cost is not None else "price unknown"),
-    ]
+    rows = []
+    if any(counts.values()):
+        rows += [
+            ("found / missed", f"{counts['tp']} / {counts['fn']}", ""),
+            ("false alarms / quiet", f"{counts['fp']} / {counts['tn']}", ""),
+        ]
+    rows.append(("model, per item", "price unknown" if cost is None else usd_text(cost), ""))
     if p50 is not None and p95 is not None:
-        rows.append(("seconds, p50 / p95", f"{p50:.2g} / {p95:.2g}", "", ""))
+        rows.append(("seconds, p50 / p95", f"{seconds_text(p50)} / {seconds_text(p95)}", ""))
     return rows
-
-
-def _small_usd(dollars: float) -> str:
-    """Dollars with two digits that mean something, without an exponent: `$0.000098`."""
-    if dollars == 0:
-        return "$0"
-    digits = max(2, 1 - math.floor(math.log10(abs(dollars))))
-    return f"${dollars:.{digits}f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,12 +54,16 @@ async def call(prepared: Prepared, price: Price, store: Store, budget: Budget) -
         budget = Budget(None)  # simulated dollars are recorded, but are no part of what may be spent
     await budget.areserve(reserved, request.model.id)
     call_id = uuid4().hex
+
+    async def book_lost(error: LlmclfError) -> None:
+        await _record_lost(error, prepared, store, reserved, price)
+
     bill: int | None = 0
     try:
         await _record_sent(call_id, prepared, store, reserved)
         bill = None  # once it is sent, one that is cancelled or breaks off keeps its reservation
         started = time.monotonic()
-        tried = await _try(prepared, budget, reserved)
+        tried = await _try(prepared, budget, reserved, book_lost)
         done = _outcome(tried, time.monotonic() - started, price)
         bill = done.cost_nano if tried.answer or tried.last_is_billed else 0
     finally:
@@ -128,12 +132,24 @@ async def _record_sent(call_id: str, prepared: Prepared, store: Store, reserved:
         await asyncio.wrap_future(written)  # money is only spent once the store knows of it
 
 
-async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
+async def _record_lost(error: LlmclfError, prepared: Prepared, store: Store, reserved: int, price: Price) -> None:
+    """Books an attempt that may have been billed as a failed call of its own, at its worst case, for good."""
+    if not reserved or prepared.route.simulated:
+        return
+    call_id = uuid4().hex
+    await _record_sent(call_id, prepared, store, reserved)
+    lost = _Tried(error=error, attempts=1, possibly_billed=True, last_is_billed=True)
+    store.call_done(call_id, _outcome(lost, None, price))
+
+
+async def _try(
+    prepared: Prepared, budget: Budget, reserved: int, book_lost: Callable[[LlmclfError], Awaitable[None]]
+) -> _Tried:
     """Sends, and sends again what may pass, within one deadline over all attempts.
 
-    An attempt that failed and may have been billed keeps its reservation for good; the next one
-    reserves anew, so that retries can't pass the cap either. A wait that would pass the deadline
-    is not begun.
+    An attempt that failed and may have been billed keeps its reservation for good (`book_lost` keeps
+    it in the store); the next one reserves anew, so that retries can't pass the cap either. A wait
+    that would pass the deadline is not begun.
     """
     from tenacity import (
         AsyncRetrying,
@@ -161,6 +177,8 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
         if tried.last_is_billed:
             budget.reserve(reserved, request.model.id)
             budget.settle(reserved, None)  # the first stays for good, whatever becomes of the next
+            assert tried.error is not None
+            await book_lost(tried.error)
         tried.attempts += 1
         try:
             return await route.send(request, prepared.body, left)
@@ -185,18 +203,19 @@ async def _try(prepared: Prepared, budget: Budget, reserved: int) -> _Tried:
     return tried
 
 
-def _outcome(tried: _Tried, seconds: float, price: Price) -> CallDone:
+def _outcome(tried: _Tried, seconds: float | None, price: Price) -> CallDone:
+    """The row of the call, without the attempts that `book_lost` gave rows of their own."""
     answer, error = tried.answer, tried.error
     if answer is None:
         assert error is not None
         return CallDone(
             state="failed",
             finished_at=datetime.now(UTC),
-            cost_nano=None if tried.possibly_billed and not price.is_free else 0,
+            cost_nano=None if tried.last_is_billed and not price.is_free else 0,
             price_json=price.to_json(),
             latency_seconds=seconds,
             attempts=tried.attempts,
-            possibly_billed=tried.possibly_billed,
+            possibly_billed=tried.last_is_billed,
             error_kind=error.kind if isinstance(error, ModelError) else "internal",
             error_message=error.message,
         )
@@ -212,6 +231,5 @@ def _outcome(tried: _Tried, seconds: float, price: Price) -> CallDone:
         price_json=price.to_json(),
         latency_seconds=seconds if answer.latency_seconds is None else answer.latency_seconds,
         attempts=tried.attempts,
-        possibly_billed=tried.possibly_billed,
         sent_thinking=answer.sent_thinking,
     )

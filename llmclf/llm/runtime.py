@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 from llmclf.config import LocalRow, Privacy, SimRow, VendorRow, load_models, load_prices, load_workspace
+from llmclf.config.loading import as_folder
 from llmclf.errors import BudgetError, ConfigError, LlmclfError
 from llmclf.llm.budget import Budget
 from llmclf.llm.calls import Prepared, call, from_store
@@ -30,6 +31,7 @@ from llmclf.store import Store
 from llmclf.types import Conversation, Dataset, Task
 
 T = TypeVar("T")
+IN_MEMORY = ":memory:"
 _END_SECONDS = 2.0  # how long the end of cancelled work is waited for
 Cache = Literal["read-write", "off"]
 
@@ -40,9 +42,9 @@ class Runtime:
         with llmclf.Runtime(store="llmclf.db", max_usd=5) as runtime:
             classifier = llmclf.load_classifier("refusal_to_transfer", runtime=runtime)
 
-    `store` is a path, a Store, or None for one in memory. `max_usd` caps what is spent through this
-    runtime; without it the workspace's `usd_per_month` holds, and without that a model that costs
-    money can't be called. `cache="off"` asks everything anew; `concurrency` is how many calls are
+    `store` is a path, a Store, or None (or ":memory:") for one in memory. `max_usd` caps what is spent
+    through this runtime; without it the workspace's `usd_per_month` holds, and without that a model
+    that costs money can't be called. `cache="off"` asks everything anew; `concurrency` is how many calls are
     under way at once. One thread runs the event loop for all callers; a child made by fork makes its
     own, and has what was left of the cap for itself: give each child a cap of its own.
     """
@@ -56,14 +58,15 @@ class Runtime:
         cache: Cache = "read-write",
         concurrency: int = 8,
     ) -> None:
-        _check_numbers(max_usd, concurrency)
-        self.workspace = Path(workspace) if workspace is not None else None
+        _check_arguments(store, max_usd, concurrency)
+        self.workspace = as_folder(workspace)
         self.rules = load_workspace(self.workspace)
         self._rows = load_models(self.workspace)
         self._prices = load_prices(self.workspace)
         self.redaction = _redaction(self.rules.privacy)
         self._owns_store = not isinstance(store, Store)
-        self.store = store if isinstance(store, Store) else Store(store, redaction=self.redaction)
+        path = None if store == IN_MEMORY else store
+        self.store = path if isinstance(path, Store) else Store(path, redaction=self.redaction)
         self.cache: Cache = cache
         self.budget = self._make_budget(max_usd)
         self.run_id = ""
@@ -72,6 +75,7 @@ class Runtime:
         """Calls under way at once."""
         self._truth: dict[tuple[str, str, int | None], Truth] = {}
         self._routes: dict[str, Route] = {}
+        self._checked: set[Model] = set()
         self._lock = threading.Lock()
         self._loop_thread: LoopThread | None = None
         self._pid = os.getpid()
@@ -94,11 +98,13 @@ class Runtime:
         or BudgetError (no cap, or no known price).
         """
         wanted = list(dict.fromkeys(models))
-        problems = [problem for model in wanted for problem in self._problems(model)]
-        if problems:
-            raise ConfigError("these models can't be used", problems=list(dict.fromkeys(problems)))
+        _raise_any([problem for model in wanted for problem in self._problems(model)])
         for model in wanted:
             self._check_money(model.id)
+
+    async def prepare(self, model_id: str) -> None:
+        """Waits until the client of a model is loaded, which takes seconds once in a process."""
+        await self.route(model_id).prepare()
 
     def tell_simulator(self, dataset: Dataset, task: Task) -> None:
         """Tells the simulated vendor the truth about a dataset; real routes never see it."""
@@ -129,7 +135,8 @@ class Runtime:
         """The response to a request: from the store where it is there, else from the model, within budget.
 
         The same request is sent once, however many ask for it at once. Raises ModelError for every
-        way in which a call can fail. Works from any event loop.
+        way in which a call can fail, and ConfigError or BudgetError, before it is sent, as `check` does.
+        Works from any event loop.
         """
         return await self.arun(self._respond(request))
 
@@ -198,7 +205,11 @@ class Runtime:
         return Prepared(request, route, body, body_text(body), hash_, run_id)
 
     async def _call(self, prepared: Prepared) -> Response:
-        price = self._check_money(prepared.request.model.id)
+        model = prepared.request.model
+        if model not in self._checked:
+            _raise_any(self._problems(model, pieces=False))  # a local model says itself which piece it misses
+            self._checked.add(model)
+        price = self._check_money(model.id)
         async with self._current().limit:
             return await call(prepared, price, self.store, self.budget)
 
@@ -261,10 +272,11 @@ class Runtime:
         assert row is None or isinstance(row, VendorRow)
         return LitellmRoute(model_id, row, self._prices)
 
-    def _problems(self, model: Model) -> list[str]:
+    def _problems(self, model: Model, *, pieces: bool = True) -> list[str]:
         try:
             self._check_allowed(model.id)
-            return self.route(model.id).problems(model)
+            route = self.route(model.id)
+            return route.problems(model) if pieces else [*route.missing_keys(), *route.unsupported(model)]
         except ConfigError as error:
             return [str(error)]
 
@@ -307,14 +319,25 @@ class Runtime:
         return Budget(min(caps) if caps else None)
 
 
-def _check_numbers(max_usd: float | None, concurrency: int) -> None:
+def _check_arguments(store: object, max_usd: object, concurrency: object) -> None:
     problems = []
-    if max_usd is not None and not 0 <= max_usd < math.inf:
-        problems.append(f"max_usd must be a number of dollars, 0 or more; got {max_usd!r}")
-    if concurrency < 1:
-        problems.append(f"concurrency must be at least 1; got {concurrency!r}")
+    if not isinstance(store, str | Path | Store | None):
+        problems.append(f"store must be a path, a Store or None; got {store!r}")
+    if max_usd is not None and not (_is_number(max_usd) and 0 <= max_usd < math.inf):
+        problems.append(f"max_usd must be a number of dollars, 0 (nothing may be spent) or more; got {max_usd!r}")
+    if not (isinstance(concurrency, int) and _is_number(concurrency) and concurrency >= 1):
+        problems.append(f"concurrency must be a whole number, at least 1; got {concurrency!r}")
     if problems:
         raise ConfigError("can't be made", where="Runtime", problems=problems)
+
+
+def _raise_any(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError("these models can't be used", problems=list(dict.fromkeys(problems)))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _redaction(privacy: Privacy) -> Redaction:

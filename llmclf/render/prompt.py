@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from llmclf.config import files
+from llmclf.config.loading import as_folder
 from llmclf.errors import ConfigError, nearest
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -72,7 +73,7 @@ class Prompt:
         return [(role, text.strip()) for role, text in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
-def load_prompt(name: str, workspace: Path | None = None) -> Prompt:
+def load_prompt(name: str, workspace: str | Path | None = None) -> Prompt:
     """The prompt `name`: prompts/NAME.txt, or a path."""
-    found = files.find("prompt", name, workspace)
+    found = files.find("prompt", name, as_folder(workspace))
     return Prompt(found.name, files.read_text(found.path))

@@ -50,7 +50,8 @@ def projected_precision(
     )
     if seen[FALSE_ALARM] or not estimate.is_known:
         return estimate
-    why = f"no false alarm among {negatives} negatives: only a lower limit, {estimate.low:.2g}"
+    among = "1 negative" if negatives == 1 else f"{negatives} negatives"
+    why = f"no false alarm among {among}: only a lower limit, {estimate.low:.2g}"
     return replace(estimate, value=None, why_not=why)
 
 
@@ -102,6 +103,8 @@ def _missing_class(confusion: Confusion, positives: int, negatives: int, noun: s
     if positives and negatives:
         return None
     absent = "negatives" if positives else "positives"
+    if confusion.counts[FAILED_OTHER if positives else FAILED_TARGET]:
+        absent = f"answered {absent}"  # there were some, and they failed
     return Estimate.unknown(f"no {absent}: {noun} can't be known", n_positives=confusion.n_positives)
 
 

@@ -180,7 +180,8 @@ def _heaviest_share(target: NDArray[np.bool_], sampling: Sampling) -> float:
 
 
 def _too_few(positives: int, least: int) -> Estimate:
-    return Estimate.unknown(f"needs {least - positives} more positives", n_positives=positives)
+    more = least - positives
+    return Estimate.unknown(f"needs {more} more positive{'' if more == 1 else 's'}", n_positives=positives)
 
 
 def _arrays(positive: ArrayLike, score: ArrayLike, sampling: Sampling) -> tuple[NDArray[np.bool_], _Floats]:

@@ -190,7 +190,8 @@ def interval_of(
     if seen >= least:
         return Estimate(value, low, high, method, positives, share)
     article = "an" if noun[0] in "aeiouF" else "a"
-    why = f"{seen} {unit} can't give {article} {noun} figure: needs {least - seen} more at least"
+    kind = unit.removesuffix("s") if seen == 1 else unit
+    why = f"{seen} {kind} can't give {article} {noun} figure: needs {least - seen} more at least"
     why += f"; {level * 100:g} % interval {_short(low)}-{_short(high)}"
     return Estimate(None, low, high, method, positives, share, why)
 
@@ -212,6 +213,8 @@ def _rate(
     top, rest = confusion.draws[:, list(hits)].sum(axis=1), confusion.draws[:, list(misses)].sum(axis=1)
     hit, miss = float(confusion.totals[list(hits)].sum()), float(confusion.totals[list(misses)].sum())
     if seen == 0 and noun != "prevalence":
-        return Estimate.unknown(f"no {unit}: {noun} can't be known", n_positives=confusion.n_positives, method=METHOD)
+        answered = confusion.counts[[FOUND, MISSED, FALSE_ALARM, QUIET]].any()
+        absent = f"no {unit}" if answered else "every item failed"
+        return Estimate.unknown(f"{absent}: {noun} can't be known", n_positives=confusion.n_positives, method=METHOD)
     drawn = np.divide(top, top + rest, out=np.zeros_like(top), where=top + rest > 0)
     return interval_of(confusion, hit / (hit + miss), drawn, level=level, seen=seen, least=least, unit=unit, noun=noun)

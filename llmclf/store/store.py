@@ -14,8 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from llmclf.errors import ConfigError, StoreError, nearest
 from llmclf.render.redaction import Redaction
-from llmclf.store import calls, erasing, export, reports, runs
-from llmclf.store import predictions as prediction_rows
+from llmclf.store import calls, erasing, export, predictions as prediction_rows, reports, runs
 from llmclf.store.connection import boundary
 from llmclf.store.moments import moment_text, new_id, utc_text
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer

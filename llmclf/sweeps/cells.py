@@ -192,7 +192,7 @@ def _cell(
         assert isinstance(classifier, LlmClassifier)
         shots_from = draft.file.shots_from
         route = runtime.route(classifier.model.id)
-        simulated, cannot = route.simulated, route.problems(classifier.model)
+        simulated, cannot = route.simulated, [*route.missing_pieces(), *route.unsupported(classifier.model)]
         row = rows.get(classifier.model.id)
         decides |= {
             "row": row.model_dump() if row else None,

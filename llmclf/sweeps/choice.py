@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llmclf.render.tables import counted, usd_range, usd_text
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.types import Costs, Estimate
 
@@ -79,10 +80,11 @@ class _Standing:
         """What a person who decides must know."""
         low, high, name = self.first.usd.low, self.first.usd.high, self.first.label
         within = " within the limits" if self.limited else ""
-        nothing = _dollars(Estimate(self.nothing_usd))
-        figure = _dollars(self.first.usd)
+        nothing = usd_text(self.nothing_usd)
+        figure = usd_range(self.first.usd)
         names = _listed([cell.label for cell in self.rivals])
-        alike = f"On these {self.positives} targets it can't be told apart from {names}." if names else ""
+        these = "this 1 target" if self.positives == 1 else f"these {counted(self.positives, 'target')}"
+        alike = f"On {these} it can't be told apart from {names}." if names else ""
         if low is not None and low > self.nothing_usd:
             said = f"No cell{within} pays at these prices: flagging nothing would cost {nothing} {self.per}"
             return f"{said}, the cheapest cell, {name}, costs {figure}. {alike}".rstrip()
@@ -92,18 +94,9 @@ class _Standing:
             return f"Not decided{within}: {name} has the lowest figure, {figure} {self.per}. {alike} {ending}"
         if self.others:
             second = self.others[0]
-            next_one = f"the next, {second.label}, {_dollars(second.usd)}"
+            next_one = f"the next, {second.label}, {usd_range(second.usd)}"
             return f"{name} costs least{within}: {figure} {self.per}; {next_one}. {ending}"
         return f"{name} is the only real cell that can be chosen: {figure} {self.per}. {ending}"
-
-
-def _dollars(estimate: Estimate) -> str:
-    return estimate.format(dollars_spec(estimate), "$")
-
-
-def dollars_spec(estimate: Estimate) -> str:
-    """The format of a dollar figure and its interval: cents only where it is small."""
-    return ".2f" if abs(estimate.value or 0.0) < 100 else ",.0f"
 
 
 def _apart(lower: Estimate, higher: Estimate) -> bool:

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from llmclf.classifiers.base import Classifier, items_of
 from llmclf.classifiers.llm import LlmClassifier
-from llmclf.config import SweepFile
+from llmclf.config import LlmFile, SweepFile
 from llmclf.llm.model import Model, Output, Request, request_hash
 from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
@@ -99,6 +99,8 @@ class Plan:
     budget_usd: float | None
     spent_earlier_usd: float = 0.0
     """What earlier executions of the same sweep spent of the budget."""
+    missing_keys: tuple[str, ...] = ()
+    """A sentence for each key that is not there: running needs it, planning does not."""
 
     @property
     def calls(self) -> int:
@@ -142,6 +144,7 @@ class Plan:
             "spent_earlier_usd": self.spent_earlier_usd,
             "leaving": self.leaving,
             "unpriced": list(self.unpriced),
+            "missing_keys": list(self.missing_keys),
             "tokens_by": tokens_by(),
             "cells": [planned.to_dict() for planned in self.cells],
             "skipped": [skip.to_dict() for skip in self.skipped],
@@ -170,6 +173,7 @@ class Plan:
         if not self.leaving:
             said.append("No text leaves this machine.")
         said += [f"{label} has no known price and can't run under a cap." for label in self.unpriced]
+        said += [f"{missing} before it runs." for missing in self.missing_keys]
         said += [f"Left out: {skip.label}: {skip.why}." for skip in self.skipped]
         if self.calls:
             said.append(f"Tokens are counted by {tokens_by()}.")
@@ -180,7 +184,8 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
     """What `run` would do with the same arguments: calls, dollars and minutes as ranges, texts that leave.
 
     Answers that are in the runtime's store are counted as free. Nothing is sent and nothing is
-    written. Raises ConfigError or DataError as `run` does before it begins.
+    written. Raises ConfigError or DataError as `run` does before it begins, but needs no vendor's key:
+    `missing_keys` says which of them `run` will ask for.
     """
     inputs = sweep_inputs(file, dataset, task, runtime)
     return Plan(
@@ -190,6 +195,7 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
         inputs.positives,
         file.budget_usd,
         spent_earlier(runtime.store, inputs.inputs_hash) / 1e9,
+        _missing_keys((cell.file.model for cell in inputs.cells if isinstance(cell.file, LlmFile)), runtime),
     )
 
 
@@ -202,7 +208,12 @@ def plan_items(classifier: Classifier, conversations: Iterable[Conversation], ru
     else:
         planned = PlannedCell(classifier.name, 0, 0, Span(0, 0), _scaled(_KEYWORD_SECONDS, len(items)))
     cap = runtime.budget.cap_nano
-    return Plan((planned,), (), len(items), None, None if cap is None else cap / 1e9)
+    missing = _missing_keys([classifier.model.id], runtime) if isinstance(classifier, LlmClassifier) else ()
+    return Plan((planned,), (), len(items), None, None if cap is None else cap / 1e9, missing_keys=missing)
+
+
+def _missing_keys(model_ids: Iterable[str], runtime: Runtime) -> tuple[str, ...]:
+    return tuple(said for model_id in dict.fromkeys(model_ids) for said in runtime.route(model_id).missing_keys())
 
 
 def _planned(cell: Cell, inputs: Inputs, runtime: Runtime) -> PlannedCell:

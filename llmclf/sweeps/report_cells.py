@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from llmclf.evaluation.notes import percent
-from llmclf.sweeps.choice import dollars_spec
+from llmclf.render.tables import counted, seconds_text, usd_range
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_verdicts import verdict_lists
 from llmclf.sweeps.report_words import (
@@ -27,7 +27,7 @@ from llmclf.sweeps.report_words import (
 )
 from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import SIMULATED, false_alarms, marks, seconds_text
+from llmclf.sweeps.views import SIMULATED, false_alarms, marks
 from llmclf.types import Estimate
 
 _LOG_FROM = 30.0
@@ -76,7 +76,7 @@ def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
         f"<b>{number_of(cell, number)} {escape(cell.label)}</b>",
         f"recall {escape(str(cell.recall))}",
         f"false alarms {escape(false_alarms(cell).format('.3f'))}",
-        f"dollars {escape(cell.usd.format(dollars_spec(cell.usd), '$'))}",
+        f"dollars {escape(usd_range(cell.usd))}",
         f"p95 {seconds_text(cell.p95_seconds)} s",
     ]
     return {
@@ -146,7 +146,7 @@ def _cell_row(surface: Surface, cell: MeasuredCell, number: int, heads: Sequence
             estimate_html(cell.recall) + range_html(cell.recall),
             estimate_html(false_alarms(cell), ".3f"),
             estimate_html(evaluation.projected_precision),
-            estimate_html(cell.usd, dollars_spec(cell.usd), "$"),
+            estimate_html(cell.usd, "$"),
             money(evaluation.cost_per_item_usd),
             f"{seconds_text(evaluation.latency_p50)} / {seconds_text(cell.p95_seconds)}",
             str(failed) if failed else "none",
@@ -161,7 +161,7 @@ def _failure_modes(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     if not modes:
         return ""
     counts = {mode: _positives_of_mode(surface, mode) for mode in modes}
-    heads = ["recall"] + [f"{escape(mode.replace('_', ' '))}<br>{counts[mode]} targets" for mode in modes]
+    heads = ["recall"] + [f"{escape(mode.replace('_', ' '))}<br>{counted(counts[mode], 'target')}" for mode in modes]
     rows = []
     for number, cell in enumerate(cells, start=1):
         if cell.evaluation is not None:

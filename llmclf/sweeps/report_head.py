@@ -8,7 +8,8 @@ from string import Template
 from typing import Any
 
 from llmclf.evaluation.notes import percent
-from llmclf.sweeps.report_words import STAMP, common_notes, money, page_text, units
+from llmclf.render.tables import counted, price_text
+from llmclf.sweeps.report_words import STAMP, common_notes, money, page_text
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import STOPPED, known_design
 
@@ -22,7 +23,10 @@ def head(surface: Surface) -> str:
         stamps.append(f'<span class="stamp">STOPPED: {escape(surface.stopped.upper())}</span>')
     started = str(surface.run_card.get("started_at", ""))[:10]
     eyebrow = " · ".join(part for part in ("llmclf sweep", surface.task.name, surface.dataset.name, started) if part)
-    asked = f"{len(surface.cells)} configurations, asked about the same {len(surface.dataset)} {units(surface.task)}."
+    asked = (
+        f"{counted(len(surface.cells), 'configuration')}, asked about the same "
+        f"{counted(len(surface.dataset), surface.task.unit)}."
+    )
     return Template(page_text("head.html")).substitute(
         eyebrow=escape(eyebrow),
         question=escape(surface.task.question),
@@ -38,8 +42,8 @@ def head(surface: Surface) -> str:
 def _about(surface: Surface) -> str:
     spoken_of = "the population" if known_design(surface) else "this set"
     return (
-        f"{surface.positives} of the {len(surface.dataset)} {units(surface.task)} are targets. Recall and false alarms "
-        f"are of {spoken_of}; dollars are at an assumed prevalence of {percent(surface.costs.prevalence)}."
+        f"{counted(surface.positives, 'target')} among {counted(len(surface.dataset), surface.task.unit)}. Recall and "
+        f"false alarms are of {spoken_of}; dollars are at an assumed prevalence of {percent(surface.costs.prevalence)}."
     )
 
 
@@ -47,9 +51,9 @@ def _prices(surface: Surface) -> str:
     costs = surface.costs
     failed = "a review" if costs.on_error == "review" else "a miss where it was a target"
     return (
-        f"Dollars add up model, reviews, misses and false alarms: a miss costs {money(costs.missed_usd)}, a flagged "
-        f"item {costs.review_minutes:g} minutes of a reviewer at {money(costs.reviewer_usd_per_hour)} an hour, a false "
-        f"alarm {money(costs.false_alarm_usd)} more, a failed item {failed}."
+        f"Dollars add up model, reviews, misses and false alarms: a miss costs {price_text(costs.missed_usd)}, a "
+        f"flagged item {costs.review_minutes:g} minutes of a reviewer at {price_text(costs.reviewer_usd_per_hour)} an "
+        f"hour, a false alarm {price_text(costs.false_alarm_usd)} more, a failed item {failed}."
     )
 
 
@@ -61,7 +65,10 @@ def _notes(surface: Surface) -> list[str]:
         notes.append(f"About the data: {surface.dataset.design.note.rstrip('.')}.")
     notes += [f"Left out: {skip.label}: {skip.why}." for skip in surface.skipped]
     if surface.simulated:
-        notes.append(f"{len(surface.simulated)} cells are simulated. They stand apart at the end and decide nothing.")
+        one = len(surface.simulated) == 1
+        are = "is simulated. It stands" if one else "are simulated. They stand"
+        decide = "decides" if one else "decide"
+        notes.append(f"{counted(len(surface.simulated), 'cell')} {are} apart at the end and {decide} nothing.")
     return notes
 
 
@@ -97,7 +104,7 @@ def _card_rows(surface: Surface) -> Iterable[tuple[str, str]]:
     if "spent_usd" in card:
         billed = card["possibly_billed"]
         maybe = f"; {billed} more may have been billed" if billed else ""
-        yield "paid now", escape(f"{money(card['spent_usd'])} for {card['calls']} calls{maybe}")
+        yield "paid now", escape(f"{money(card['spent_usd'])} for {counted(card['calls'], 'call')}{maybe}")
 
 
 def _price(price: Mapping[str, Any] | None) -> str:

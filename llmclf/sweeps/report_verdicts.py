@@ -32,7 +32,7 @@ def verdict_lists(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
         if not len(cell.predictions):
             continue
         found = wrong_verdicts(cell, surface.dataset, surface.task)
-        counts = ", ".join(f"{len(wrongs)} {_TITLES[kind][0]}" for kind, wrongs in found.items() if wrongs)
+        counts = ", ".join(f"{len(wrongs)} {_name(kind, len(wrongs))}" for kind, wrongs in found.items() if wrongs)
         groups = "".join(_kind(kind, wrongs, surface, wrong_counts) for kind, wrongs in found.items() if wrongs)
         notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(cell, common))
         parts.append(
@@ -55,13 +55,18 @@ def shown_conversations(surface: Surface) -> list[str]:
 
 
 def _kind(kind: WrongKind, wrongs: Sequence[Wrong], surface: Surface, wrong_counts: Mapping[Item, int]) -> str:
-    name, meaning = _TITLES[kind]
+    name, meaning = _name(kind, len(wrongs)), _TITLES[kind][1]
     rest = len(wrongs) - MOST_PER_KIND
     more = f'<p class="soft">and {rest} more, in the store</p>' if rest > 0 else ""
     shown = "".join(_verdict(wrong, surface, wrong_counts) for wrong in wrongs[:MOST_PER_KIND])
     return (
         f'<details><summary>{len(wrongs)} {name} <span class="soft">{meaning}</span></summary>{shown}{more}</details>'
     )
+
+
+def _name(kind: WrongKind, number: int) -> str:
+    name = _TITLES[kind][0]
+    return name.removesuffix("s") if number == 1 and kind == "false_alarm" else name
 
 
 def _verdict(wrong: Wrong, surface: Surface, wrong_counts: Mapping[Item, int]) -> str:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 from llmclf.config import LlmFile
+from llmclf.render.tables import estimate_cells, usd_cells, usd_text
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import SIMULATED
@@ -70,8 +71,9 @@ def number_of(cell: MeasuredCell, number: int) -> str:
 
 
 def name_of(cell: MeasuredCell, number: int) -> str:
-    """The cell's number in its colour, and its label."""
-    return f'<span class="number {kind_of(cell)}">{number_of(cell, number)}</span>{escape(cell.label)}'
+    """The cell's number in its colour, and its label, which may break after `_`."""
+    label = escape(cell.label).replace("_", "_<wbr>")
+    return f'<span class="number {kind_of(cell)}">{number_of(cell, number)}</span>{label}'
 
 
 def units(task: Task) -> str:
@@ -80,26 +82,18 @@ def units(task: Task) -> str:
 
 
 def money(value: float | None) -> str:
-    """Dollars with two digits that mean something; `unknown` for None, which is not zero."""
-    if value is None:
-        return "unknown"
-    if value == 0:
-        return "$0"
-    if abs(value) >= 100:
-        return f"${value:,.0f}"
-    return f"${value:.2f}" if abs(value) >= 0.1 else f"${value:.2g}"
+    """Dollars as everywhere; `unknown` for None, which is not zero."""
+    return "unknown" if value is None else usd_text(value)
 
 
-def estimate_html(estimate: Estimate, spec: str = ".2f", unit: str = "") -> str:
-    """A figure with its interval in small print below; why not, where there is none."""
-    interval = ""
-    if estimate.low is not None and estimate.high is not None:
-        interval = f"<small>{unit}{estimate.low:{spec}} to {unit}{estimate.high:{spec}}</small>"
+def estimate_html(estimate: Estimate, spec: str = ".2f") -> str:
+    """A figure with its interval in small print below; why not, where there is none. `$` as spec is dollars."""
+    value, between = usd_cells(estimate) if spec == "$" else estimate_cells(estimate, spec)
+    interval = f"<small>{between.replace('-', ' to ')}</small>" if between else ""
+    why = f' title="{escape(estimate.why_not)}"' if estimate.why_not else ""
     if estimate.value is None:
-        reason = f' title="{escape(estimate.why_not)}"' if estimate.why_not else ""
-        return f'<span class="soft"{reason}>not estimable</span>{interval}'
-    note = f' title="{escape(estimate.why_not)}"' if estimate.why_not else ""
-    return f"<span{note}>{unit}{estimate.value:{spec}}</span>{interval}"
+        return f'<span class="soft"{why}>not estimable</span>{interval}'
+    return f"<span{why}>{value}</span>{interval}"
 
 
 def range_html(estimate: Estimate) -> str:

@@ -10,8 +10,17 @@ from rich.console import Group, RenderableType
 from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
-from llmclf.render.tables import TableText, estimate_cells, html_table, rich_table
-from llmclf.sweeps.choice import dollars_spec
+from llmclf.render.tables import (
+    TableText,
+    counted,
+    estimate_cells,
+    html_table,
+    price_text,
+    rich_table,
+    seconds_text,
+    usd_cells,
+    usd_text,
+)
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
 from llmclf.types import Estimate
@@ -29,9 +38,9 @@ def about(surface: Surface) -> str:
     """What was measured, on what and at which prevalence, in one sentence."""
     spoken_of = "the population" if known_design(surface) else "this set"
     return (
-        f"{surface.task.name} on {surface.dataset.name}: {len(surface.dataset)} items, {surface.positives} of them "
-        f"targets. Recall and false alarms are of {spoken_of}; dollars are projected to an assumed "
-        f"prevalence of {percent(surface.costs.prevalence)}."
+        f"{surface.task.name} on {surface.dataset.name}: {counted(len(surface.dataset), 'item')}, "
+        f"{counted(surface.positives, 'target')} among them. Recall and false alarms are of {spoken_of}; dollars are "
+        f"projected to an assumed prevalence of {percent(surface.costs.prevalence)}."
     )
 
 
@@ -69,14 +78,36 @@ def marks(surface: Surface, cell: MeasuredCell) -> list[str]:
         said.append(f"incomplete: {len(cell.predictions)} of {cell.items} items came in")
     if cell.state == "waiting":
         said.append("not begun")
-    if cell.evaluation is not None and not cell.usd.is_known:
-        said.append(f"dollars {cell.usd}")
     return said + list(cell.beyond)
+
+
+def words(surface: Surface) -> list[str]:
+    """What the table's words mean: the dollars and what they add up, flagging nothing, the front."""
+    costs = surface.costs
+    said = [
+        f"$ per 1,000 adds up: a miss {price_text(costs.missed_usd)}, a flagged item's review "
+        f"{price_text(costs.review_usd)}, a false alarm {price_text(costs.false_alarm_usd)} more, and the model's "
+        "price.",
+        f"Flagging nothing: no classifier at all, every target is missed; {usd_text(surface.flag_nothing_usd)} per "
+        f"1,000 {surface.task.unit}s.",
+    ]
+    if surface.pareto():
+        said.append("On the front: no other cell is both cheaper (in $ per 1,000) and faster (in p95 seconds).")
+    return said
+
+
+def _unknown_dollars(cells: Sequence[MeasuredCell]) -> list[str]:
+    """Why measured cells have no dollars, those with the same reason in one sentence."""
+    labels: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.evaluation is not None and not cell.usd.is_known:
+            labels.setdefault(cell.usd.why_not.split("; ")[0], []).append(cell.label)
+    return [f"No dollars for {', '.join(named)}: {why}." for why, named in labels.items()]
 
 
 def tables(surface: Surface) -> list[TableText]:
     """Real cells under the verdict, and simulated ones in a table of their own, stamped."""
-    notes = [about(surface)]
+    notes = [about(surface), *_unknown_dollars(surface.real), *(words(surface) if surface.real else ())]
     if surface.stopped:
         notes.append(STOPPED[surface.stopped])
     notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
@@ -84,7 +115,9 @@ def tables(surface: Surface) -> list[TableText]:
     made = [TableText(surface.best().sentence, _HEADS, _rows(surface, surface.real), tuple(notes), stamps, _RIGHT)]
     if surface.simulated:
         title = "Made-up answers that show how a surface looks. They decide nothing."
-        made.append(TableText(title, _HEADS, _rows(surface, surface.simulated), (), (SIMULATED,), _RIGHT))
+        notes = _unknown_dollars(surface.simulated)
+        rows = _rows(surface, surface.simulated)
+        made.append(TableText(title, _HEADS, rows, tuple(notes), (SIMULATED,), _RIGHT))
     return made
 
 
@@ -109,26 +142,12 @@ def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
     """Recall, false alarms, dollars, p95 seconds and failed items as short texts, intervals on a second line."""
     failed = sum(cell.failed.values())
     return (
-        _short(cell.recall, ".2f"),
-        _short(false_alarms(cell), ".3f"),
-        _short(cell.usd, dollars_spec(cell.usd)),
+        "\n".join(estimate_cells(cell.recall)),
+        "\n".join(estimate_cells(false_alarms(cell), ".3f")),
+        "\n".join(usd_cells(cell.usd)),
         seconds_text(cell.p95_seconds),
         str(failed) if failed else "-",
     )
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Seconds with two digits that mean something; `-` where they are not known."""
-    if seconds is None:
-        return "-"
-    if seconds < 0.01:
-        return "<0.01"
-    return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
-
-
-def _short(estimate: Estimate, spec: str) -> str:
-    value, interval, _ = estimate_cells(estimate, spec)
-    return f"{value}\n{interval}"
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> Any:

@@ -14,11 +14,9 @@ from llmclf.config import LlmFile, ProbeFile, SweepFile, files, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
 from llmclf.errors import ConfigError
-from llmclf.evaluation import Evaluation, cross_predict
-from llmclf.evaluation import evaluate as evaluate_predictions
+from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.llm.runtime import Runtime
-from llmclf.sweeps import Progress, Surface
-from llmclf.sweeps import run as run_sweep
+from llmclf.sweeps import Progress, Surface, run as run_sweep
 from llmclf.types import Conversation, Costs, Dataset, Item, Prediction, Predictions, Task, content_hash
 from llmclf.workspace.provenance import git_sha, versions
 

@@ -19,8 +19,20 @@ class Route(ABC):
     """True where the text of a conversation is sent elsewhere."""
 
     @abstractmethod
+    def unsupported(self, model: Model) -> list[str]:
+        """A name that leads to no model, and settings that the model can't honour."""
+
+    def missing_keys(self) -> list[str]:
+        """A sentence for each key that is not there: a call needs it, a plan does not."""
+        return []
+
+    def missing_pieces(self) -> list[str]:
+        """A sentence for each package or file of weights that is not there."""
+        return []
+
     def problems(self, model: Model) -> list[str]:
-        """What would keep every call from working: no key, no weights, a setting the model can't honour."""
+        """Everything that would keep every call from working: what is missing, and what is unsupported."""
+        return [*self.missing_keys(), *self.missing_pieces(), *self.unsupported(model)]
 
     @abstractmethod
     def price(self) -> Price | None:
@@ -29,6 +41,9 @@ class Route(ABC):
     @abstractmethod
     def endpoint(self) -> str:
         """Where the body goes; part of the request's hash."""
+
+    def load(self) -> None:
+        """Does what takes seconds before the first call; does nothing where nothing does."""
 
     async def prepare(self) -> None:
         """Loads what `body` needs, without holding up the event loop."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import json
+import logging
 import math
 import os
 import re
@@ -14,49 +16,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmclf.config import PriceRow, VendorRow
-from llmclf.errors import ErrorKind, ModelError, nearest
-from llmclf.llm.model import Answer, Model, Request
+from llmclf.errors import ModelError, nearest
+from llmclf.llm.model import Answer, Model, Output, Request
 from llmclf.llm.prices import Price, litellm_map, map_entry, price_of
 from llmclf.llm.routes.base import Route
+from llmclf.llm.routes.faults import cut, model_error
 from llmclf.llm.routes.local import letter_logprobs
 from llmclf.types import Usage
 
 _EFFORT = {"off": "none", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
-_STATUS_TO_KIND: dict[int, ErrorKind] = {
-    400: "bad_request",
-    401: "authentication",
-    403: "authentication",
-    404: "not_found",
-    408: "timeout",
-    413: "context_overflow",
-    422: "bad_request",
-    429: "rate_limited",
-    500: "unavailable",
-    502: "unavailable",
-    503: "unavailable",
-    504: "timeout",
-    529: "unavailable",
-}
-_KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai)[-_]|AIza)[A-Za-z0-9*_-]{12,}|(?<=Bearer )\S+")
-_NEVER_MADE = frozenset(
-    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
-)
-_BROKEN_OFF = frozenset(
-    {
-        "ReadError",
-        "WriteError",
-        "RemoteProtocolError",
-        "ClientPayloadError",
-        "ServerDisconnectedError",
-        "ConnectionResetError",
-    }
-)
-"""Causes that are a connection: one that was never made costs nothing, one that broke off later may."""
-_GARBAGE = frozenset({"JSONDecodeError", "ValidationError"})
-_NO_COMPLETION = re.compile(r"empty or invalid response|invalid response object|that is not a list", re.IGNORECASE)
-_TOO_LONG = re.compile(r"context.{0,3}(?:length|window|size)|prompt is too long", re.IGNORECASE)
+_ADVICE = re.compile(r"\s*(?:To drop |If you want to |set `?litellm\.drop_params).*", re.DOTALL)
 _IMPORTING = threading.Lock()
+_loaded = threading.Event()
 _MOST_TOKENS = 50_000_000  # a count above this is a fault of the endpoint, not a bill to believe
+
+_ROOM = {"max_tokens": 65536}
+_FORMS = (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b")))
+"""One output of each kind, to see what would be sent for it."""
 
 
 class LitellmRoute(Route):
@@ -70,14 +46,25 @@ class LitellmRoute(Route):
         self.row = row
         self.litellm_model = row.litellm_model if row else model_id
         self._prices = prices
+        self._optional: dict[tuple[Model, str], dict[str, Any]] = {}
 
-    def problems(self, model: Model) -> list[str]:
-        """Unknown model, missing key, a thinking setting that would be lost on the way."""
-        if self.row is None and map_entry(self.model_id) is None:
+    def unsupported(self, model: Model) -> list[str]:
+        """An unknown model, a thinking setting that would be lost on the way, a body that would be refused."""
+        if not self._is_known:
             hint = nearest(self.model_id, [name for name in litellm_map() if "/" in name] + _bare_names())
             hint = hint if hint.startswith("did you mean") else "no name comes near"  # it knows thousands
             return [f"there is no model {self.model_id!r} in litellm's map ({hint}); give it a row in models.toml"]
-        return [*self._key_problems(), *self._thinking_problems(model)]
+        return self._thinking_problems(model) or self._body_problems(model)
+
+    def missing_keys(self) -> list[str]:
+        """The environment variables that litellm, or the row, wants a key in."""
+        if not self._is_known:
+            return []
+        if self.row and self.row.key_env:
+            missing = [] if os.environ.get(self.row.key_env) else [self.row.key_env]
+        else:
+            missing = load_litellm().validate_environment(self.litellm_model)["missing_keys"]
+        return [f"{self.model_id} needs the key in ${' and $'.join(missing)}"] if missing else []
 
     def price(self) -> Price | None:
         """From prices.toml under our name, else litellm's map under its own."""
@@ -87,31 +74,23 @@ class LitellmRoute(Route):
         """The vendor's name, or the base URL of the row."""
         return self.row.api_base if self.row and self.row.api_base else self.litellm_model.partition("/")[0]
 
+    def load(self) -> None:
+        """Imports litellm, which takes seconds, once in a process."""
+        load_litellm()
+
     async def prepare(self) -> None:
-        """Imports litellm, which takes seconds, on another thread."""
-        await asyncio.to_thread(load_litellm)
+        """As `load`, on another thread."""
+        if not _loaded.is_set():
+            await asyncio.to_thread(load_litellm)
 
     def body(self, request: Request) -> Mapping[str, Any]:
         """The keyword arguments of the call: what decides the answer, without keys and time-outs."""
-        body: dict[str, Any] = {
+        return {
             "model": self.litellm_model,
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "max_tokens": request.model.output_limit(request.output),
+            **self._asked(request.model, request.output),
+            **self._taken_as_well(request.model, request.output),
         }
-        body |= thinking_arguments(request.model)
-        if request.model.temperature is not None:
-            body["temperature"] = request.model.temperature
-        elif self._takes("temperature", 0.0):
-            body["temperature"] = 0.0
-        if request.output.kind == "letter":
-            if self.row.logprobs if self.row else self._takes("top_logprobs", 5, logprobs=True):
-                body |= {"logprobs": True, "top_logprobs": 20}
-        elif (
-            self.row.json_schema if self.row else bool((map_entry(self.model_id) or {}).get("supports_response_schema"))
-        ):
-            schema = {"name": "answer", "schema": dict(request.output.schema), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
 
     async def send(self, request: Request, body: Mapping[str, Any], timeout: float) -> Answer:
         """One attempt, with one deadline around all of it."""
@@ -121,8 +100,7 @@ class LitellmRoute(Route):
             extra["api_base"] = self.row.api_base
         if self.row and self.row.key_env:
             extra["api_key"] = os.environ.get(self.row.key_env, "")
-        if self.row and "reasoning_effort" in body:
-            extra["allowed_openai_params"] = ["reasoning_effort"]
+        extra |= self._allowed(body)
         try:
             async with asyncio.timeout(timeout):
                 reply = await litellm.acompletion(**body, **extra)
@@ -131,7 +109,8 @@ class LitellmRoute(Route):
                 "timeout", f"no answer within {timeout:.1f} s", where=self.model_id, possibly_billed=True
             ) from error
         except Exception as error:  # litellm's errors have no common base; this is the one place they become ours
-            raise self._model_error(error) from None  # the cause may quote the key
+            key_env = self.row.key_env if self.row else ""
+            raise model_error(error, self.model_id, key_env) from None  # the cause may quote the key
         return self._answer(reply, request, body)
 
     async def aclose(self) -> None:
@@ -146,12 +125,44 @@ class LitellmRoute(Route):
             with contextlib.suppress(Exception):  # whatever it is, it is not needed any more
                 await client.close()
 
-    def _key_problems(self) -> list[str]:
-        if self.row and self.row.key_env:
-            return [] if os.environ.get(self.row.key_env) else [f"{self.model_id} needs the key in ${self.row.key_env}"]
-        found = load_litellm().validate_environment(self.litellm_model)
-        missing = found["missing_keys"]
-        return [f"{self.model_id} needs the key in ${' and $'.join(missing)}"] if missing else []
+    @property
+    def _is_known(self) -> bool:
+        return self.row is not None or map_entry(self.model_id) is not None
+
+    def _asked(self, model: Model, output: Output) -> dict[str, Any]:
+        """The arguments that stand for a setting or for the form of the answer: they are sent in any case."""
+        asked: dict[str, Any] = {"max_tokens": model.output_limit(output), **thinking_arguments(model)}
+        if model.temperature is not None:
+            asked["temperature"] = model.temperature
+        entry = map_entry(self.model_id) or {}
+        if output.kind == "json" and (self.row.json_schema if self.row else entry.get("supports_response_schema")):
+            schema = {"name": "answer", "schema": dict(output.schema), "strict": True}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return asked
+
+    def _taken_as_well(self, model: Model, output: Output) -> dict[str, Any]:
+        """Temperature 0 and log-probabilities, each only where the model takes it together with all the rest."""
+        key = (model, output.kind)
+        if key not in self._optional:
+            asked, found = self._asked(model, output), dict[str, Any]()
+            if model.temperature is None and not self._refusal({**asked, "temperature": 0.0}):
+                found["temperature"] = 0.0
+            wanted = {"logprobs": True, "top_logprobs": 20}
+            if output.kind == "letter" and (self.row is None or self.row.logprobs):
+                found |= {} if self._refusal({**asked, **found, **wanted}) else wanted
+            self._optional[key] = found
+        return self._optional[key]
+
+    def _body_problems(self, model: Model) -> list[str]:
+        """What litellm or the vendor would refuse of the bodies that this route makes for `model`."""
+        found = []
+        for output in _FORMS:
+            refusal = self._refusal({**self._asked(model, output), **self._taken_as_well(model, output)})
+            found += [f"{self.model_id} would be refused: {refusal}"] if refusal else []
+        if self.row and self.row.logprobs:
+            refusal = self._refusal({"logprobs": True, "top_logprobs": 20})
+            found += [f"{self.model_id} can't have `logprobs = true` in models.toml: {refusal}"] if refusal else []
+        return list(dict.fromkeys(found))
 
     def _thinking_problems(self, model: Model) -> list[str]:
         if model.thinking is None:
@@ -160,47 +171,42 @@ class LitellmRoute(Route):
             if model.thinking in self.row.thinking:
                 return []
             return [f"{self.model_id} takes thinking {', '.join(self.row.thinking) or 'none'}; got {model.thinking!r}"]
-        sent = self._optional(**thinking_arguments(model))
-        if sent is None:
+        sent = self._sent({**_ROOM, **thinking_arguments(model)})
+        if isinstance(sent, str):
             return [f"{self.model_id} does not take thinking {model.thinking!r}"]
         if isinstance(model.thinking, int) and str(model.thinking) not in json.dumps(sent):
             return [f"{self.model_id} does not take an exact number of reasoning tokens; use a level"]
         if model.thinking == "off" and not _says_off(sent, map_entry(self.model_id) or {}):
             return [f"{self.model_id} can't be kept from thinking; leave `thinking` out or use a level"]
-        if model.thinking not in ("off",) and sent == self._optional():
+        if model.thinking not in ("off",) and sent == self._sent(_ROOM):
             return [f"{self.model_id} would silently ignore thinking {model.thinking!r}"]
         return []
 
-    def _takes(self, name: str, value: object, **also: object) -> bool:
-        return self._optional(**{name: value}, **also) is not None
+    def _refusal(self, arguments: Mapping[str, Any]) -> str:
+        """Why a call with `arguments` would be refused, or empty. Offline."""
+        sent = self._sent(arguments)
+        return sent if isinstance(sent, str) else _claude_refusal(self.litellm_model, sent)
 
-    def _optional(self, **arguments: object) -> dict[str, Any] | None:
-        """What litellm would send for `arguments`; None where it refuses them. Offline."""
+    def _sent(self, arguments: Mapping[str, Any]) -> dict[str, Any] | str:
+        """What litellm would send for `arguments`, or its words where it refuses them. Offline."""
         litellm = load_litellm()
         try:
             model, vendor, _, _ = litellm.get_llm_provider(self.litellm_model)
             found: dict[str, Any] = litellm.utils.get_optional_params(
-                model=model, custom_llm_provider=vendor, drop_params=False, max_tokens=65536, **arguments
+                model=model,
+                custom_llm_provider=vendor,
+                drop_params=False,
+                **self._allowed(arguments),
+                **copy.deepcopy(dict(arguments)),  # it may change them
             )
-        except Exception:  # any refusal means: not taken
-            return None
+        except Exception as error:  # any refusal means: not taken
+            words = str(error).partition("Error: ")[2] or str(error)
+            return cut(_ADVICE.sub("", words)) or type(error).__name__
         return found
 
-    def _model_error(self, error: Exception) -> ModelError:
-        status = getattr(error, "status_code", None)
-        headers = getattr(error, "litellm_response_headers", None) or {}
-        chain = _chain(error)
-        kind = _kind(error, status, chain)
-        text = " ".join(str(error).split())
-        return ModelError(
-            kind,
-            f"{type(error).__name__}: {without_keys(text, self.row.key_env if self.row else '')[:200]}",
-            where=self.model_id,
-            status=status if isinstance(status, int) else None,
-            retry_after=retry_after_seconds(headers.get("retry-after")),
-            possibly_billed=kind in ("timeout", "empty", "internal")
-            or (kind == "connection" and _named(chain, _NEVER_MADE) is None),
-        )
+    def _allowed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A row says itself whether its endpoint takes a level of thinking; litellm need not know."""
+        return {"allowed_openai_params": ["reasoning_effort"]} if self.row and "reasoning_effort" in arguments else {}
 
     def _answer(self, reply: Any, request: Request, body: Mapping[str, Any]) -> Answer:
         if not reply.choices:
@@ -227,6 +233,7 @@ def load_litellm() -> Any:
     """litellm, imported at first use (it takes seconds), kept offline and quiet."""
     with _IMPORTING:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network at import
+        os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else Claude's first call does
         os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it loads .env files into the environment
         if "litellm" in sys.modules:
             import litellm
@@ -239,15 +246,10 @@ def load_litellm() -> Any:
 
                 litellm.ModelResponse()  # pydantic warns when it builds this class, at its first use
         litellm.suppress_debug_info = True
+        if not _loaded.is_set() and "LITELLM_LOG" not in os.environ:
+            logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # it warns of settings on every call
+        _loaded.set()
         return litellm
-
-
-def without_keys(text: str, key_env: str = "") -> str:
-    """`text` without any key that the environment holds, nor anything that looks like one."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and (name == key_env or name.endswith(("KEY", "TOKEN", "SECRET", "PASSWORD"))):
-            text = text.replace(value, "[key]")
-    return _KEY_LIKE.sub("[key]", text)
 
 
 def thinking_arguments(model: Model) -> dict[str, Any]:
@@ -273,60 +275,6 @@ def believable_usage(usage: Any) -> Usage:
     )
 
 
-def retry_after_seconds(value: object) -> float | None:
-    """A Retry-After header in seconds: a number, or a date from now; None where it is neither."""
-    from datetime import UTC, datetime
-    from email.utils import parsedate_to_datetime
-
-    if not isinstance(value, str):
-        return None
-    try:
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """An error with its causes, the outermost first."""
-    found: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in found:
-        found.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return found
-
-
-def _named(chain: list[BaseException], names: frozenset[str]) -> str | None:
-    return next((type(error).__name__ for error in chain if type(error).__name__ in names), None)
-
-
-def _kind(error: Exception, status: object, chain: list[BaseException]) -> ErrorKind:
-    """What happened, by litellm's class and status, and by the causes where those mislead."""
-    name = type(error).__name__
-    kind: ErrorKind = _STATUS_TO_KIND.get(status, "internal") if isinstance(status, int) else "internal"
-    if "ContextWindow" in name or (kind == "bad_request" and _TOO_LONG.search(str(error))):
-        return "context_overflow"
-    if "ContentPolicy" in name:
-        return "content_filter"
-    if name == "Timeout":
-        return "timeout"
-    if isinstance(error, IndexError):
-        return "empty"  # an answer without any choice can reach us as a bare IndexError
-    if _named(chain, _NEVER_MADE | _BROKEN_OFF):
-        return "connection"  # litellm says 500
-    if _named(chain, _GARBAGE) or _NO_COMPLETION.search(str(error)):
-        return "internal"  # litellm says 500 here too, but something was answered: it only is no completion
-    if name == "APIConnectionError":
-        return "internal"  # litellm's word for whatever it did not expect
-    return kind
-
-
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS else None
 
@@ -339,6 +287,17 @@ def _says_off(sent: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
         return True
     says_nothing = not any(word in text for word in ("thinking", "reasoning", "effort"))
     return says_nothing and entry.get("litellm_provider") == "anthropic" and not entry.get("thinking_always_on")
+
+
+def _claude_refusal(model: str, sent: Mapping[str, Any]) -> str:
+    """What Anthropic refuses of a thinking Claude and litellm lets pass, or empty."""
+    thinking = sent.get("thinking")
+    if "claude" not in model or not isinstance(thinking, Mapping) or thinking.get("type") == "disabled":
+        return ""
+    if sent.get("temperature", 1) != 1:
+        return f"Claude takes temperature 1 alone while it thinks, not {sent['temperature']}"
+    budget, limit = thinking.get("budget_tokens", 0), sent.get("max_tokens", math.inf)
+    return f"the output limit of {limit} leaves no room beside {budget} tokens of thinking" if budget >= limit else ""
 
 
 def _bare_names() -> list[str]:

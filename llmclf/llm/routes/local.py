@@ -41,11 +41,15 @@ class LocalRoute(Route):
         self._free_slots = asyncio.Semaphore(row.slots)
         self._pool = concurrent.futures.ThreadPoolExecutor(row.slots, thread_name_prefix="llmclf-local")
 
-    def problems(self, model: Model) -> list[str]:
-        """Missing package or weights, or a thinking setting: llama.cpp's models here take none."""
+    def unsupported(self, model: Model) -> list[str]:
+        """A thinking setting: llama.cpp's models here take none."""
+        if model.thinking in (None, "off"):
+            return []
+        return [f"{self.model_id} does not think; leave `thinking` out or set it to 'off'"]
+
+    def missing_pieces(self) -> list[str]:
+        """The package, or the weights."""
         found = []
-        if model.thinking not in (None, "off"):
-            found.append(f"{self.model_id} does not think; leave `thinking` out or set it to 'off'")
         if importlib.util.find_spec("xllamacpp") is None:
             found.append(f"{self.model_id} needs the package xllamacpp: {_INSTALL}")
         try:

@@ -64,7 +64,7 @@ class SimRoute(Route):
         self.row = row
         self.truth = truth
 
-    def problems(self, model: Model) -> list[str]:
+    def unsupported(self, model: Model) -> list[str]:
         """Names the levels of thinking it takes where `model` asks for another."""
         if model.thinking is None or model.thinking in self.row.thinking:
             return []
@@ -99,7 +99,8 @@ class SimRoute(Route):
                 "the simulated vendor was not told the truth of this item",
                 where=self.model_id,
                 got=subject.conversation_id,
-                fix="simulated models answer only labelled items of an evaluation or a sweep",
+                fix="simulated models answer only labelled items of an evaluation or a sweep; "
+                "for tests use llmclf.testing.fake_classifier",
             )
         draw = _Draws(self.model_id, request, truth)
         usage = self._usage(request, draw)

@@ -7,7 +7,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 /* --- the surface: one plot for real cells, another for simulated ones, never both ------------- */
 
 const axes = {
-  recall: { title: "recall", range: [-0.03, 1.03], low: "recall_low", high: "recall_high" },
+  recall: { title: "recall", range: [-0.05, 1.05], low: "recall_low", high: "recall_high" },
   seconds: { title: "p95 seconds" },
 };
 
@@ -19,19 +19,29 @@ function bars(cells, key, low, high) {
   };
 }
 
+/* where a cell's number stands: beside the marker where an earlier cell has the same figures */
+const BESIDE = ["middle center", "bottom right", "bottom left", "top right", "top left"];
+function places(own, cells, axis) {
+  return own.map((cell) => {
+    const alike = cells.filter((other) => other.usd === cell.usd && other[axis] === cell[axis]);
+    return BESIDE[Math.min(alike.indexOf(cell), BESIDE.length - 1)];
+  });
+}
+
 function traces(cells, axis) {
   const kinds = [...new Set(cells.map((cell) => cell.kind))];
   return kinds.map((kind) => {
     const own = cells.filter((cell) => cell.kind === kind && cell[axis] !== null);
-    const name = data.kinds[kind];
+    const name = data.kinds[kind], place = places(own, cells, axis);
     return {
       name, type: "scatter", mode: "markers+text", x: own.map((cell) => cell.usd), y: own.map((cell) => cell[axis]),
-      text: own.map((cell) => String(cell.number)), textfont: { color: colour("paper"), size: 10 },
+      text: own.map((cell) => String(cell.number)), textposition: place,
+      textfont: { color: place.map((where) => colour(where === BESIDE[0] ? "paper" : "ink")), size: 10 },
       hovertext: own.map((cell) => cell.hover), hoverinfo: "text",
       error_x: { ...bars(own, "usd", "usd_low", "usd_high"), color: colour(kind) },
       error_y: axes[axis].low ? { ...bars(own, axis, axes[axis].low, axes[axis].high), color: colour(kind) } : undefined,
       marker: {
-        size: 18, color: colour(kind), symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
+        opacity: 0.8, size: 18, color: colour(kind), symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
         line: { color: own.map((cell) => (cell.front ? colour("ink") : colour("paper"))), width: 1.5 },
       },
     };
