@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 
 from llmclf.data.check import CheckReport, check
@@ -243,25 +243,31 @@ def jaccard(first: str, second: str) -> float:
     return len(a & b) / len(a | b)
 
 
-@settings(max_examples=30)
-@given(seed=st.integers(0, 10**6))
-def test_near_duplicates_agree_with_comparing_all_pairs(seed: int) -> None:
-    """Everything at .86 similarity is found, and nothing that no chain of pairs at .8 connects."""
-    chance = random.Random(seed)
-    texts = [" ".join(chance.choices(WORDS, k=chance.randint(3, 60))) for _ in range(12)]
-    for _ in range(12):
-        words = chance.choice(texts).split()
-        words[chance.randrange(len(words))] = "changed"
-        texts.append(" ".join(words))
-    groups = near_groups(texts)
-    together = {index: number for number, group in enumerate(groups) for index in group}
-    for one in range(len(texts)):
-        for other in range(one):
-            if jaccard(texts[one], texts[other]) >= 0.86:
-                assert together.get(one, -1) == together.get(other, -2)
-    for group in groups:
-        for index in group:
-            assert any(jaccard(texts[index], texts[other]) >= 0.8 for other in group if other != index)
+def test_near_duplicates_agree_with_comparing_all_pairs() -> None:
+    """Nearly everything at .86 similarity is found, and nothing that no chain of pairs at .8 connects.
+
+    Candidates are found by hashing, so a pair can be missed by chance; 60 draws, at most 2 % missed.
+    """
+    pairs = missed = 0
+    for seed in range(60):
+        chance = random.Random(seed)
+        texts = [" ".join(chance.choices(WORDS, k=chance.randint(3, 60))) for _ in range(12)]
+        for _ in range(12):
+            words = chance.choice(texts).split()
+            words[chance.randrange(len(words))] = "changed"
+            texts.append(" ".join(words))
+        groups = near_groups(texts)
+        together = {index: number for number, group in enumerate(groups) for index in group}
+        for one in range(len(texts)):
+            for other in range(one):
+                if jaccard(texts[one], texts[other]) >= 0.86:
+                    pairs += 1
+                    missed += together.get(one, -1) != together.get(other, -2)
+        for group in groups:
+            for index in group:
+                assert any(jaccard(texts[index], texts[other]) >= 0.8 for other in group if other != index)
+    assert pairs > 100
+    assert missed <= 0.02 * pairs
 
 
 def test_boilerplate_does_not_hide_copies() -> None:

@@ -155,7 +155,7 @@ def as_nobody() -> Iterator[None]:
 @pytest.mark.parametrize("part", ["file", "folder"])
 def test_a_read_only_store(path: Path, part: str) -> None:
     """A file or folder that can't be written is told before anything is lost."""
-    for parent in path.parents[:3]:
+    for parent in path.parents[:4]:
         parent.chmod(0o755)
     path.chmod(0o444 if part == "file" else 0o666)
     path.parent.chmod(0o777 if part == "file" else 0o555)
