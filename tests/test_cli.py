@@ -12,6 +12,7 @@ import pytest
 from llmclf.cli import run
 
 CHAT = "Customer: Could I talk to a real person?\nBot: Our help pages know everything.\n"
+RUDE = ["--question", "Rude?", "--target", "rude", "--adjacent", "", "--unit", "conversation", "--language", "en"]
 
 
 @pytest.fixture(autouse=True)
@@ -254,7 +255,7 @@ def test_a_folder_below_belongs_to_the_workspace(tmp_path: Path, monkeypatch: py
         "--language",
         "en",
     ]
-    assert run(["init", "mine", *options]) == 0
+    assert run(["init", "mine", *RUDE]) == 0
     (tmp_path / "mine" / "notes").mkdir()
     monkeypatch.chdir(tmp_path / "mine" / "notes")
     Path("chat.txt").write_text(CHAT)
@@ -278,7 +279,7 @@ def test_check_says_whose_files_it_read(tmp_path: Path, capsys: pytest.CaptureFi
         "--language",
         "en",
     ]
-    assert run(["init", ".", *options]) == 0
+    assert run(["init", ".", *RUDE]) == 0
     capsys.readouterr()
     assert run(["check"]) == 0
     text = capsys.readouterr().out
@@ -328,7 +329,7 @@ def test_what_init_writes_keeps_conversations_out_of_git(tmp_path: Path) -> None
         "--language",
         "en",
     ]
-    assert run(["init", "mine", *options]) == 0
+    assert run(["init", "mine", *RUDE]) == 0
     private = ["labels.csv", "llmclf.db", "data/conversations.jsonl", "rejects.jsonl", "report.html"]
     subprocess.run(["git", "init", "-q"], cwd=tmp_path / "mine", check=True)
     ignored = subprocess.run(["git", "check-ignore", *private], cwd=tmp_path / "mine", capture_output=True, text=True)
