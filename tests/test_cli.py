@@ -243,18 +243,6 @@ def test_sweep_runs_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_folder_below_belongs_to_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workspace is the nearest folder upwards with llmclf.toml: its names work from below it."""
-    options = [
-        "--question",
-        "Rude?",
-        "--target",
-        "rude",
-        "--adjacent",
-        "",
-        "--unit",
-        "conversation",
-        "--language",
-        "en",
-    ]
     assert run(["init", "mine", *RUDE]) == 0
     (tmp_path / "mine" / "notes").mkdir()
     monkeypatch.chdir(tmp_path / "mine" / "notes")
@@ -267,18 +255,6 @@ def test_check_says_whose_files_it_read(tmp_path: Path, capsys: pytest.CaptureFi
     """Without files of one's own it says so; a new workspace is told what is still to be written."""
     assert run(["check"]) == 0
     assert "none of your own" in capsys.readouterr().out
-    options = [
-        "--question",
-        "Rude?",
-        "--target",
-        "rude",
-        "--adjacent",
-        "",
-        "--unit",
-        "conversation",
-        "--language",
-        "en",
-    ]
     assert run(["init", ".", *RUDE]) == 0
     capsys.readouterr()
     assert run(["check"]) == 0
@@ -317,18 +293,6 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.Ca
 
 def test_what_init_writes_keeps_conversations_out_of_git(tmp_path: Path) -> None:
     """Label sheets, conversations, reports and stores of a workspace are ignored by git."""
-    options = [
-        "--question",
-        "Rude?",
-        "--target",
-        "rude",
-        "--adjacent",
-        "",
-        "--unit",
-        "conversation",
-        "--language",
-        "en",
-    ]
     assert run(["init", "mine", *RUDE]) == 0
     private = ["labels.csv", "llmclf.db", "data/conversations.jsonl", "rejects.jsonl", "report.html"]
     subprocess.run(["git", "init", "-q"], cwd=tmp_path / "mine", check=True)
