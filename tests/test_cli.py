@@ -298,3 +298,16 @@ def test_what_init_writes_keeps_conversations_out_of_git(tmp_path: Path) -> None
     subprocess.run(["git", "init", "-q"], cwd=tmp_path / "mine", check=True)
     ignored = subprocess.run(["git", "check-ignore", *private], cwd=tmp_path / "mine", capture_output=True, text=True)
     assert ignored.stdout.split() == private
+
+
+def test_plan_of_an_evaluation_needs_no_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`evaluate --plan` says what a vendor's model would cost on so many items, without a key and without a call."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    arguments = ["evaluate", "refusal_to_transfer", "--dataset", "samples", "--max-items", "20", "--plan", "--json"]
+    assert run(arguments) == 0
+    plan = _json(capsys)
+    low, high = plan["usd"]  # type: ignore[misc]
+    assert 0 < low < high
+    assert "OPENAI_API_KEY" in json.dumps(plan)

@@ -103,6 +103,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
+    plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a classifier against labels; every figure comes with its interval."""
@@ -113,6 +114,10 @@ def evaluate(
 
     check_requirements(require or [])
     labelled = load_dataset(dataset, workspace())
+    if plan:
+        with runtime(store, max_usd) as opened:
+            show(verbs.plan_evaluation(name, labelled, runtime=opened, max_items=max_items, seed=seed), as_json)
+        return
     costs = Costs(missed_usd=missed_usd, false_alarm_usd=false_alarm_usd, prevalence=prevalence)
     with runtime(store, max_usd) as opened, progress(name, max_items or len(labelled)) as update:
         done = [0]

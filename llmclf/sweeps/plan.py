@@ -15,7 +15,7 @@ from llmclf.llm.model import Model, Output, Request, request_hash
 from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
 from llmclf.llm.runtime import Runtime
-from llmclf.render.tables import TableText, rich_table
+from llmclf.render.tables import TableText, counted, rich_table
 from llmclf.store import Store
 from llmclf.sweeps.cells import Cell, Skipped
 from llmclf.sweeps.earlier import done_earlier, spent_earlier
@@ -160,7 +160,8 @@ class Plan:
         usd, minutes = self.usd, self.minutes
         targets = "" if self.positives is None else f" ({self.positives} targets)"
         said = [
-            f"{len(self.cells)} cells on {self.items} items{targets}: {self.calls} calls to real models, "
+            f"{counted(len(self.cells), 'cell')} on {counted(self.items, 'item')}{targets}: "
+            f"{counted(self.calls, 'call')} to real models, "
             f"{_range(usd, 2)} dollars, {_range(minutes, 1)} minutes."
         ]
         if self.spent_earlier_usd:
@@ -169,7 +170,9 @@ class Plan:
             left = max(0.0, self.budget_usd - self.spent_earlier_usd)
             enough = "enough" if usd.high <= left else "it may stop before the end; what is done is kept"
             said.append(f"The cap is ${self.budget_usd:.2f}, ${left:.2f} of it left: {enough}.")
-        said += [f"The texts of {count} conversations go to {place}." for place, count in self.leaving.items()]
+        said += [
+            f"Texts that go to {place}: {counted(count, 'conversation')}." for place, count in self.leaving.items()
+        ]
         if not self.leaving:
             said.append("No text leaves this machine.")
         said += [f"{label} has no known price and can't run under a cap." for label in self.unpriced]

@@ -16,7 +16,7 @@ from llmclf.data.sample import take
 from llmclf.errors import ConfigError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.llm.runtime import Runtime
-from llmclf.sweeps import Progress, Surface, run as run_sweep
+from llmclf.sweeps import Plan, Progress, Surface, plan_items, run as run_sweep
 from llmclf.types import Conversation, Costs, Dataset, Item, Prediction, Predictions, Task, content_hash
 from llmclf.workspace.provenance import git_sha, versions
 
@@ -127,6 +127,20 @@ def evaluate_classifier(
     return evaluation, run_id
 
 
+def plan_evaluation(
+    name: str, dataset: Dataset, *, runtime: Runtime, max_items: int | None = None, seed: int = 0
+) -> Plan:
+    """What `evaluate_classifier` would cost and send, with the same arguments; nothing is sent."""
+    found = files.find("classifier", name, runtime.workspace)
+    file = files.load("classifier", found.path)
+    task = load_task(file.task, runtime.workspace)
+    labelled = dataset.for_task(task.name)
+    if max_items is not None:
+        labelled = take(labelled, max_items, task, seed)
+    classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
+    return plan_items(classifier, list(labelled.conversations.values()), runtime)
+
+
 def train(name: str, dataset: Dataset, *, workspace: str | Path | None = None) -> tuple[ProbeClassifier, Path]:
     """(the trained probe, its file): learns the classifier `name` from the labels of `dataset`.
 
@@ -228,6 +242,7 @@ __all__ = [
     "evaluate",
     "evaluate_classifier",
     "load_classifier",
+    "plan_evaluation",
     "sweep",
     "sweep_concurrency",
     "sweep_inputs",
