@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from llmclf.evaluation import Evaluation
-from llmclf.render.tables import usd_range
+from llmclf.render.tables import usd_cells
 from llmclf.types import Estimate
 from llmclf.workspace.demo import DemoResult
 
@@ -93,7 +93,8 @@ class DemoView:
             table.add_column(title, no_wrap=title == "classifier")
         for name, found in evaluations.items():
             recall, specificity = _interval(found.recall, ".2f"), _interval(found.specificity, ".2f")
-            dollars = usd_range(found.dollars_per_1000)
+            value, interval = usd_cells(found.dollars_per_1000)
+            dollars = f"{value} ({interval})" if interval else value
             table.add_row(name, f"{found.n_positives} of {found.n}", recall, specificity, dollars)
         self.result(table)
 

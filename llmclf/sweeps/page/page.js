@@ -80,8 +80,8 @@ function layout(plot, axis) {
       line: { dash: "dot", color: soft, width: 1.5 },
     });
     annotations.push({
-      x: plot.log ? Math.log10(plot.nothing_usd) : plot.nothing_usd, yref: "paper", y: 0.02, xanchor: "left",
-      yanchor: "bottom", showarrow: false, text: " flag nothing", font,
+      x: plot.log ? Math.log10(plot.nothing_usd) : plot.nothing_usd, yref: "paper", y: 0.98, xanchor: "left",
+      yanchor: "top", showarrow: false, text: " flag nothing", font,
     });
   } else if (plot.nothing_usd !== null) {
     annotations.push({
