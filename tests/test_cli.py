@@ -311,3 +311,18 @@ def test_plan_of_an_evaluation_needs_no_key(
     low, high = plan["usd"]  # type: ignore[misc]
     assert 0 < low < high
     assert "OPENAI_API_KEY" in json.dumps(plan)
+
+
+def test_a_conversation_can_not_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape sequences in a conversation reach no terminal, and the JSON keeps them, escaped."""
+    text = "Can I talk to a real person \x1b[2J\x1b]0;owned\x07 now?"
+    row = {"id": "c", "turns": [{"speaker": "user", "text": text}, {"speaker": "bot", "text": "no"}]}
+    (tmp_path / "c.jsonl").write_text(json.dumps(row) + "\n")
+    for arguments in (["classify", "refusal_keyword", "c.jsonl"], ["data", "show", "c.jsonl", "c"]):
+        assert run(arguments) == 0
+        printed = capsys.readouterr()
+        assert "real person" in printed.out
+        assert "\x1b" not in printed.out + printed.err and "\x07" not in printed.out + printed.err
+    assert run(["classify", "refusal_keyword", "c.jsonl", "--json"]) == 0
+    [prediction] = _json(capsys)["predictions"]  # type: ignore[misc]
+    assert prediction["evidence"][0]["quote"] == text

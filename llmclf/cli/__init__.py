@@ -16,6 +16,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from typer import Abort, BadParameter, Exit
 
     from llmclf.cli.app import app
+    from llmclf.cli.common import tell
     from llmclf.errors import LlmclfError
 
     usage_error: type[Exception] = BadParameter.__bases__[0]  # click's, which some releases of typer carry inside
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()  # type: ignore[attr-defined]
         return 1
     except LlmclfError as error:
-        print(f"llmclf: {error}", file=sys.stderr)
+        tell(f"llmclf: {error}")
         return error.exit_code
     except Abort:  # Ctrl-C, or no more input, where a question was asked
         print("\nllmclf: nothing was done; the options answer the questions, too (--help)", file=sys.stderr)

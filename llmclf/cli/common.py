@@ -55,7 +55,9 @@ def show(result: Any, as_json: bool) -> None:
 
 def tell(text: str) -> None:
     """A line for people, on stderr."""
-    print(text, file=sys.stderr)
+    from llmclf.render.conversation import for_terminal
+
+    print(for_terminal(text), file=sys.stderr)
 
 
 @contextmanager

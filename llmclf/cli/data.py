@@ -256,6 +256,7 @@ def show_(
     """Print one conversation as a model would read it, without personal data, with what is known about it."""
     from llmclf.errors import DataError, nearest
     from llmclf.render import transcript
+    from llmclf.render.conversation import for_terminal
     from llmclf.types import Dataset
     from llmclf.types.hashing import plain
 
@@ -272,7 +273,7 @@ def show_(
     if as_json:
         show({"conversation": conversation.to_dict(), "examples": examples}, True)
         return
-    typer.echo(transcript(conversation.turns).text or "(holds no turns)")
+    typer.echo(for_terminal(transcript(conversation.turns).text) or "(holds no turns)")
     for example in examples:
         typer.echo(f"\n{example}")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from llmclf.render.conversation import for_terminal
 from llmclf.types import Conversation, Prediction, Predictions, Task
 
 
@@ -34,7 +35,7 @@ def _one(prediction: Prediction, task: Task) -> Iterable[Any]:
 
     if prediction.error is not None:
         yield Text(f"no label: {prediction.error.kind}", style="bold red")
-        yield Text(prediction.error.message)
+        yield Text(for_terminal(prediction.error.message))
         return
     style = "bold red" if prediction.flagged else "bold green"
     yield Text(f"{prediction.label}{'   (flagged)' if prediction.flagged else ''}", style=style)
@@ -43,9 +44,9 @@ def _one(prediction: Prediction, task: Task) -> Iterable[Any]:
         yield Text(f"score {prediction.score:.3f} by {prediction.score_method}{limit}")
     for quote in prediction.evidence:
         mark = "" if quote.grounded else "   (not in the conversation: review)"
-        yield Text(f'  turn {quote.turn}: "{quote.quote}"{mark}')
+        yield Text(for_terminal(f'  turn {quote.turn}: "{quote.quote}"{mark}'))
     if prediction.rationale:
-        yield Text(prediction.rationale)
+        yield Text(for_terminal(prediction.rationale))
     if prediction.truncated:
         yield Text("It did not see the whole conversation.", style="yellow")
     if prediction.simulated:
@@ -65,12 +66,13 @@ def _many(predictions: Predictions) -> Iterable[Any]:
         for prediction in flagged[:50]:
             reason = prediction.evidence[0].quote if prediction.evidence else prediction.rationale
             score = "" if prediction.score is None else f"{prediction.score:.3f}"
-            table.add_row(Text(str(prediction.item)), score, Text(reason[:80]))
+            table.add_row(Text(str(prediction.item)), score, Text(for_terminal(reason[:80])))
         yield table
         yield from _more(len(flagged), 50, "flagged")
     for prediction in failed[:20]:
         assert prediction.error is not None
-        yield Text(f"{prediction.item}: {prediction.error.kind}: {prediction.error.message}", style="red")
+        text = f"{prediction.item}: {prediction.error.kind}: {prediction.error.message}"
+        yield Text(for_terminal(text), style="red")
     yield from _more(len(failed), 20, "failed")
 
 

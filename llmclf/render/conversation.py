@@ -111,3 +111,11 @@ def _line(number: int, turn: Turn) -> str:
 def _event_words(event: Event) -> str:
     words = [_EVENT_WORDS[event.kind], event.name, event.text]
     return " ".join(" ".join(word.split()) for word in words if word.strip())
+
+
+def for_terminal(text: str) -> str:
+    """`text` without what a terminal would obey: control characters become U+FFFD, line breaks stay.
+
+    A hostile conversation could otherwise clear the screen, or write to it in another's name.
+    """
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

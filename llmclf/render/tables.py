@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from llmclf.render.conversation import for_terminal
 from llmclf.types import Estimate
 
 WIDTH = 80
@@ -41,7 +42,7 @@ def rich_table(table: TableText) -> Any:
 
     heading = Text(f"{' '.join(table.stamps)} ".lstrip(), style="bold yellow")
     heading.append(Text(table.title, style="bold not yellow" if table.stamps else "bold"))
-    notes = (_Narrow(Text(f"- {note}", style="dim")) for note in table.notes)
+    notes = (_Narrow(Text(for_terminal(f"- {note}"), style="dim")) for note in table.notes)
     return Group(_Narrow(heading), _Narrow(_Rows(table)), *notes)
 
 
