@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llmclf.config import KeywordFile, SweepFile, load_task
-from llmclf.config.schemas import LimitsTable
+from llmclf.config import KeywordFile, LimitsTable, SweepFile, load_task
 from llmclf.errors import LlmclfError
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Cell, MeasuredCell, Surface

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from llmclf.classifiers.loading import load_classifier
-from llmclf.config import LocalRow, load_models
-from llmclf.config.schemas import WeightsTable
+from llmclf.config import LocalRow, WeightsTable, load_models
 from llmclf.errors import ConfigError, LlmclfError, MissingPieceError
 from llmclf.llm import Model, Runtime
 from llmclf.llm.routes.local import LocalRoute

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from sweep_workspace import make_cell, make_dataset, make_surface, make_task
 
-from llmclf.config.schemas import LimitsTable
+from llmclf.config import LimitsTable
 from llmclf.sweeps import MeasuredCell, Surface
 from llmclf.sweeps.spending import spending
 from llmclf.types import Costs, Design, Estimate, Predictions, Stratum

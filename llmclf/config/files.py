@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from llmclf.config import schemas
+from llmclf.config import model_schemas, schemas
 from llmclf.config.mistakes import validated
 from llmclf.errors import ConfigError, nearest
 
@@ -21,9 +21,9 @@ KINDS: dict[str, tuple[str, str, Any]] = {
     "classifier": ("configs/classifiers", ".toml", schemas.ClassifierFile),
     "dataset": ("configs/datasets", ".toml", schemas.DatasetFile),
     "sweep": ("configs/sweeps", ".toml", schemas.SweepFile),
-    "models": ("configs", ".toml", schemas.ModelsFile),
-    "prices": ("configs", ".toml", schemas.PricesFile),
-    "workspace": ("", ".toml", schemas.WorkspaceFile),
+    "models": ("configs", ".toml", model_schemas.ModelsFile),
+    "prices": ("configs", ".toml", model_schemas.PricesFile),
+    "workspace": ("", ".toml", model_schemas.WorkspaceFile),
     "prompt": ("prompts", ".txt", None),
 }
 """Kind of file: (folder, ending, model)."""

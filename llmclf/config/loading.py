@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from llmclf.config import files, schemas
+from llmclf.config import files, model_schemas, schemas
 from llmclf.errors import ConfigError
 from llmclf.types import FailureMode, Label, Rule, Task
 
@@ -28,32 +28,43 @@ def load_task(name: str, workspace: str | Path | None = None) -> Task:
     )
 
 
-def load_models(workspace: str | Path | None = None) -> dict[str, schemas.ModelRow]:
+def load_models(workspace: str | Path | None = None) -> dict[str, model_schemas.ModelRow]:
     """Every row of every configs/models.toml in the lookup order; the first place that names a model wins."""
     return _merged("models", as_folder(workspace))
 
 
-def load_prices(workspace: str | Path | None = None) -> dict[str, schemas.PriceRow]:
+def load_prices(workspace: str | Path | None = None) -> dict[str, model_schemas.PriceRow]:
     """Every row of every configs/prices.toml in the lookup order; the first place wins."""
     return _merged("prices", as_folder(workspace))
 
 
-def _merged(kind: str, workspace: Path | None) -> dict[str, Any]:
+def load_pace(workspace: str | Path | None = None) -> dict[str, model_schemas.PaceRow]:
+    """Every [pace] row of every configs/models.toml in the lookup order; the first place wins, the order stays."""
+    return _merged("models", as_folder(workspace), "pace")
+
+
+def load_plans(workspace: str | Path | None = None) -> dict[str, model_schemas.ProvisionedPlan]:
+    """Every [plans] row of every configs/prices.toml in the lookup order; the first place wins."""
+    return _merged("prices", as_folder(workspace), "plans")
+
+
+def _merged(kind: str, workspace: Path | None, table: str = "") -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for _, root in files.roots(workspace):
         path = root / "configs" / f"{kind}.toml"
         if path.is_file():
-            rows = {**getattr(files.load(kind, path), kind), **rows}
+            found = getattr(files.load(kind, path), table or kind)
+            rows |= {name: row for name, row in found.items() if name not in rows}
     return rows
 
 
-def load_workspace(workspace: str | Path | None) -> schemas.WorkspaceFile:
+def load_workspace(workspace: str | Path | None) -> model_schemas.WorkspaceFile:
     """llmclf.toml of the workspace; the defaults where there is none."""
     folder = as_folder(workspace)
     path = folder / "llmclf.toml" if folder else None
     if path is None or not path.is_file():
-        return schemas.WorkspaceFile(version=1)
-    file: schemas.WorkspaceFile = files.load("workspace", path)
+        return model_schemas.WorkspaceFile(version=1)
+    file: model_schemas.WorkspaceFile = files.load("workspace", path)
     return file
 
 

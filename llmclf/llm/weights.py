@@ -13,8 +13,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from llmclf.config import LocalRow
-from llmclf.config.schemas import WeightsTable
+from llmclf.config import LocalRow, WeightsTable
 from llmclf.errors import MissingPieceError
 
 Progress = Callable[[int, int], None]

@@ -16,21 +16,22 @@ Rows = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 
 _SENT = """
 INSERT INTO calls (call_id, run_id, request_hash, repeat, conversation_id, turn, classifier_id, model, route, endpoint,
-                   prompt_id, thinking, simulated, state, sent_at, reserved_nano, possibly_billed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?, 0)
+                   prompt_id, thinking, simulated, state, sent_at, reserved_nano, possibly_billed, owner)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?, 0, ?)
 """
 _SENT_TEXT = "INSERT INTO call_texts (call_id, request) VALUES (?, ?)"
 _DONE = """
 UPDATE calls SET state = ?, finished_at = ?, cost_nano = ?, price = ?, input_tokens = ?, cached_tokens = ?,
                  output_tokens = ?, reasoning_tokens = ?, latency_seconds = ?, attempts = ?, possibly_billed = ?,
-                 finish_reason = ?, error_kind = ?, sent_thinking = ?
+                 finish_reason = ?, error_kind = ?, sent_thinking = ?, queue_seconds = ?, first_byte_seconds = ?,
+                 audio_tokens = ?
 WHERE call_id = ?
 """
 # No row where the conversation was forgotten while the call was under way: its words stay out for good.
 _DONE_TEXT = "UPDATE call_texts SET answer = ?, reasoning = ?, label_logprobs = ?, error_message = ? WHERE call_id = ?"
 _ANSWER = """
 SELECT calls.call_id, answer, reasoning, finish_reason, label_logprobs, input_tokens, cached_tokens, output_tokens,
-       reasoning_tokens, cost_nano, latency_seconds, attempts, model, simulated
+       reasoning_tokens, audio_tokens, cost_nano, latency_seconds, attempts, model, simulated
 FROM calls JOIN call_texts USING (call_id)
 WHERE request_hash = ? AND repeat = ? AND state = 'done' AND forgotten_at IS NULL
 ORDER BY finished_at, calls.call_id LIMIT 1
@@ -50,7 +51,7 @@ def insert_sent(call: CallSent) -> Callable[[sqlite3.Connection], None]:
     row = (
         call.call_id, call.run_id, call.request_hash, call.repeat, call.conversation_id, call.turn, call.classifier_id,
         call.model, call.route, call.endpoint, call.prompt_id, str(call.thinking), call.simulated,
-        utc_text(call.sent_at), call.reserved_nano,
+        utc_text(call.sent_at), call.reserved_nano, call.owner,
     )  # fmt: skip
     text = (call.call_id, call.request_json)
 
@@ -67,7 +68,8 @@ def update_done(call_id: str, outcome: CallDone, where: str) -> Callable[[sqlite
     row = (
         outcome.state, utc_text(outcome.finished_at), outcome.cost_nano, outcome.price_json, usage.input_tokens,
         usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, outcome.latency_seconds, outcome.attempts,
-        outcome.possibly_billed, outcome.finish_reason, outcome.error_kind, outcome.sent_thinking, call_id,
+        outcome.possibly_billed, outcome.finish_reason, outcome.error_kind, outcome.sent_thinking,
+        outcome.queue_seconds, outcome.first_byte_seconds, usage.audio_tokens, call_id,
     )  # fmt: skip
     logprobs = None if outcome.label_logprobs is None else json.dumps(dict(outcome.label_logprobs))
     text = (outcome.text, outcome.reasoning, logprobs, outcome.error_message, call_id)
@@ -86,7 +88,9 @@ def read_answer(rows: Rows, request_hash: str, repeat: int) -> StoredAnswer | No
     if not found:
         return None
     row = found[0]
-    usage = Usage(row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"])
+    usage = Usage(
+        row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"], row["audio_tokens"]
+    )
     logprobs = json.loads(row["label_logprobs"]) if row["label_logprobs"] else None
     return StoredAnswer(
         row["call_id"], row["answer"] or "", row["reasoning"] or "", row["finish_reason"] or "", logprobs, usage,

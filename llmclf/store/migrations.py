@@ -195,9 +195,44 @@ SELECT created_at, classifier_id, task, conversation_id, turn, label, flagged, r
 FROM predictions WHERE coalesce(rationale, '') <> '' OR coalesce(thinking, '') <> ''
 """
 
+_OWNERS = """
+CREATE TABLE owners (
+  owner TEXT PRIMARY KEY, -- one runtime of one process
+  seen_at TEXT NOT NULL -- UTC; when it last said that it lives
+)
+"""
+_LEASES = """
+CREATE TABLE leases (
+  owner TEXT NOT NULL, -- owners.owner
+  scope TEXT NOT NULL, -- the cap it is a slice of, such as month:2026-11
+  granted_nano INTEGER NOT NULL, -- nano-dollars it may spend in that scope, spent ones included
+  PRIMARY KEY (owner, scope)
+)
+"""
+_SENDS = """
+CREATE TABLE sends (
+  send_id INTEGER PRIMARY KEY, -- counts up
+  pace TEXT NOT NULL, -- the row of [pace] it counts for
+  sent_at REAL NOT NULL, -- seconds since 1970; rows of the last minutes are kept
+  tokens INTEGER NOT NULL -- counted for it: the most it can be, until the answer tells
+)
+"""
+_SHARED = (
+    "ALTER TABLE calls ADD COLUMN owner TEXT NOT NULL DEFAULT '' /* the runtime that sent it */",
+    "ALTER TABLE calls ADD COLUMN queue_seconds REAL /* waited for its turn before it was sent */",
+    "ALTER TABLE calls ADD COLUMN first_byte_seconds REAL /* from the last attempt to the first byte of its answer */",
+    "ALTER TABLE calls ADD COLUMN audio_tokens INTEGER /* of input_tokens */",
+    "ALTER TABLE predictions ADD COLUMN audio_tokens INTEGER /* as in calls */",
+    "ALTER TABLE predictions ADD COLUMN calls INTEGER NOT NULL DEFAULT 0 /* to models: samples, parts, repairs */",
+    "ALTER TABLE predictions ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0 /* 1: an answer was asked for once more */",
+    "CREATE INDEX calls_by_owner ON calls (owner, sent_at)",
+    "CREATE INDEX sends_by_pace ON sends (pace, sent_at)",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("0001_tables", (_RUNS, _CALLS, _CALL_TEXTS, _PREDICTIONS, _CELLS, _PROMPTS, *_INDEXES)),
     Migration("0002_views", (_V_PREDICTIONS, _V_CELLS, _V_SPEND, _V_REASONS)),
+    Migration("0003_shared", (_OWNERS, _LEASES, _SENDS, *_SHARED)),
 )
 
 

@@ -17,13 +17,14 @@ _COLUMNS = (
     "flagged", "score", "score_method", "threshold", "probabilities", "probabilities_at", "evidence", "ungrounded",
     "rationale", "thinking", "truncated", "error_kind", "error_message", "error_retryable", "input_tokens",
     "cached_tokens", "output_tokens", "reasoning_tokens", "cost_nano", "latency_seconds", "route", "call_id", "cached",
-    "simulated",
+    "simulated", "audio_tokens", "calls", "repaired",
 )  # fmt: skip
 _INSERT = f"INSERT OR REPLACE INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_USAGE = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "audio_tokens")
 _AT_ONCE = 500
 _SAME = (
     "conversation_id", "turn", "classifier_id", "task", "label", "score", "score_method", "threshold",
-    "probabilities_at", "latency_seconds", "route", "call_id",
+    "probabilities_at", "latency_seconds", "route", "call_id", "calls",
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def _row(id_: str, run_id: str, cell_id: str, now: str, prediction: Prediction) 
         error.kind if error else None, error.message if error else None, error.retryable if error else None,
         usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens,
         prediction.cost_nano_usd, prediction.latency_seconds, prediction.route, prediction.call_id,
-        prediction.cached, prediction.simulated,
+        prediction.cached, prediction.simulated, usage.audio_tokens, prediction.calls, prediction.repaired,
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def read_predictions(rows: Rows, run_ids: Sequence[str], cell_id: str | None) ->
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in _SAME}
-    for name in ("truncated", "cached", "simulated"):
+    for name in ("truncated", "cached", "simulated", "repaired"):
         columns[name] = [bool(row[name]) for row in rows]
     for name in ("rationale", "thinking"):
         columns[name] = [row[name] or "" for row in rows]
@@ -85,9 +86,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     columns["probabilities"] = [_loaded(row["probabilities"]) for row in rows]
     columns["evidence"] = [tuple(Evidence(**quote) for quote in _loaded(row["evidence"]) or ()) for row in rows]
     columns["error"] = [_error(row) for row in rows]
-    columns["usage"] = [
-        Usage(row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"]) for row in rows
-    ]
+    columns["usage"] = [Usage(*(row[name] for name in _USAGE)) for row in rows]
     columns["cost_nano_usd"] = [row["cost_nano"] for row in rows]
     return columns
 

@@ -38,6 +38,8 @@ class CallSent:
     sent_at: datetime | None = None
     """None: now."""
     simulated: bool = False
+    owner: str = ""
+    """The runtime that sends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class CallDone:
     price_json: str = ""
     """The prices the cost was computed with."""
     latency_seconds: float | None = None
+    queue_seconds: float | None = None
+    """Waited for its turn: for room in the cap, the pace and the limit on calls under way."""
+    first_byte_seconds: float | None = None
     attempts: int = 1
     possibly_billed: bool = False
     """True where the vendor may have charged for more than the answer shows."""

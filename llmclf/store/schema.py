@@ -6,9 +6,10 @@ import re
 import sqlite3
 from contextlib import closing
 
-from llmclf.store.migrations import create_schema
+from llmclf.store.migrations import MIGRATIONS, create_schema
 
 _COMMENT = re.compile(r"^\s*(\w+) [^\n]*?--\s*(.*)$", re.MULTILINE)
+_ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+) .*/\* (.*) \*/$")
 _ABOUT = {
     "runs": "One row for each execution of something.",
     "calls": "One row for each call to a model: what was asked for, how it ended, what it cost.",
@@ -16,6 +17,9 @@ _ABOUT = {
     "predictions": "What classifiers said, one row for each item.",
     "cells": "The cells of sweeps.",
     "prompts": "The text of every prompt that ran.",
+    "owners": "The runtimes that share this file.",
+    "leases": "Slices of the caps that those have taken.",
+    "sends": "When models were asked in the last minutes, where a pace is set.",
     "v_predictions": "Predictions, dollars and seconds, readable.",
     "v_cells": "Cells with their settings and what their predictions add up to.",
     "v_spend": "Dollars by day, classifier and model.",
@@ -37,12 +41,19 @@ def schema_markdown() -> str:
 
 
 def _table(connection: sqlite3.Connection, name: str, sql: str) -> str:
-    meanings = dict(_COMMENT.findall(sql))
+    meanings = dict(_COMMENT.findall(sql)) | _added(name)
     lines = [f"### {name}", "", _ABOUT[name], "", "| column | type | meaning |", "| --- | --- | --- |"]
     for _, column, type_, required, _, in_key in connection.execute(f"PRAGMA table_info({name})"):
         kind = f"{type_.lower()}, {'key' if in_key else 'required' if required else 'may be NULL'}"
         lines.append(f"| `{column}` | {kind} | {meanings.get(column, '')} |")
     return "\n".join(lines)
+
+
+def _added(table: str) -> dict[str, str]:
+    """Column to meaning, of those that later migrations added."""
+    statements = (statement for migration in MIGRATIONS for statement in migration.statements)
+    found = (_ADDED.match(statement) for statement in statements)
+    return {match[2]: match[3] for match in found if match and match[1] == table}
 
 
 def _view(connection: sqlite3.Connection, name: str) -> str:

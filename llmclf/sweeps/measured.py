@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llmclf.config import SweepFile
-from llmclf.config.schemas import LimitsTable
+from llmclf.config import LimitsTable, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
 from llmclf.sweeps.cells import Cell
 from llmclf.types import Costs, Dataset, Estimate, Predictions, Task

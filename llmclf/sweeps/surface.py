@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rich.console import RenderableType
 
-from llmclf.config.schemas import LimitsTable
+from llmclf.config import LimitsTable
 from llmclf.evaluation import evaluate
 from llmclf.sweeps.cells import Skipped
 from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd

