@@ -1,4 +1,4 @@
-"""data import, check, sample, labels, split, show."""
+"""data import, check, sample, labels, split, show, render."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from llmclf.cli.common import JsonOption, show, tell, workspace
+from llmclf.cli.rendering import redactor, render
 
-app = typer.Typer(no_args_is_help=True, help="Conversations and labels: import, check, sample, label, split.")
+app = typer.Typer(no_args_is_help=True, help="Conversations and labels: import, check, sample, label, split, render.")
 labels = typer.Typer(no_args_is_help=True, help="Labels that people wrote into a sheet.")
 app.add_typer(labels, name="labels")
+app.command()(render)
 
 _Data = Annotated[str, typer.Argument(help="A dataset (name or .toml), or a file of conversations.", metavar="DATA")]
 _Task = Annotated[
@@ -269,23 +271,13 @@ def show_(
         if isinstance(read, Dataset)
         else []
     )
-    conversation = conversations[id] if raw else _as_sent(conversations[id])
+    conversation = conversations[id] if raw else redactor()(conversations[id])
     if as_json:
         show({"conversation": conversation.to_dict(), "examples": examples}, True)
         return
     typer.echo(for_terminal(transcript(conversation.turns).text) or "(holds no turns)")
     for example in examples:
         typer.echo(f"\n{example}")
-
-
-def _as_sent(conversation: Any) -> Any:
-    """The conversation without what the workspace takes out before sending."""
-    from llmclf.config import load_workspace
-    from llmclf.render.redaction import Redaction
-
-    rules = load_workspace(workspace()).privacy
-    redaction = Redaction(when=rules.redact, kinds=rules.kinds, names=rules.names, metadata_keys=rules.metadata_keys)
-    return redaction.redact(conversation).conversation if redaction.before_sending else conversation
 
 
 def _task(name: str | None) -> Any:

@@ -147,6 +147,8 @@ class HttpRow(Part):
     """True where the endpoint takes a JSON schema for its answer."""
     temperature: bool = True
     """False where the endpoint refuses a temperature."""
+    output_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Field of the body that limits the answer, thinking included."""
     modalities: tuple[Media, ...] = ("text",)
     """What the endpoint takes."""
     thinking: dict[Level, dict[str, Any]] = {}

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from llmclf.types import Modality
+
 Level = Literal["off", "minimal", "low", "medium", "high", "max"]
 Thinking = Level | Annotated[int, Field(gt=0)]
 """A level, or a number of reasoning tokens where the model takes one."""
-Modality = Literal["text", "image", "audio", "image>text", "audio>text"]
-"""How a conversation is sent: as words, with its pictures or recordings, or with the words derived from those."""
 Media = Literal["text", "image", "audio"]
 """What a model takes."""
 
@@ -38,3 +38,6 @@ class File(Part):
         if isinstance(version, bool):  # true equals 1
             raise ValueError("input should be 1")
         return version
+
+
+__all__ = ["File", "Level", "Media", "Modality", "Name", "NonNegative", "Part", "Positive", "Share", "Thinking"]

@@ -7,6 +7,8 @@ check       everything that can be wrong, in one report
 sample      unlabelled conversations to label, with the chance each had
 labels      label sheets: out to a spreadsheet and back
 split       parts between which nothing leaks
+attachments recordings and pictures beside a conversations file
+rendering   a dataset's words as screenshots or speech
 problems    what is wrong with a line, and rejects files
 loading     a dataset file to a dataset
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from llmclf.data.checks.attachments import attachment_findings
 from llmclf.data.checks.content import content_findings
 from llmclf.data.checks.drift import drift_findings
 from llmclf.data.checks.findings import SEVERITIES, Finding, Severity, counted, finding, visible
@@ -116,6 +117,7 @@ def check(
         *(_reader_findings(data) if isinstance(data, ReadResult) else []),
         *_count_findings(given),
         *content_findings(given),
+        *attachment_findings(given),
         *time_findings(given, now),
         *_duplicate_findings(exact, near, by_id),
         *(label_findings(dataset, task) if dataset else []),

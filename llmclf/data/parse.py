@@ -22,7 +22,7 @@ _ISO_START = re.compile(r"\d{4}-\d\d-\d\d[Tt _]")
 _KNOWN_KEYS = {
     "turns": [field.name for field in fields(Turn)],
     "events": [field.name for field in fields(Event)],
-    "attachments": [field.name for field in fields(Attachment)],
+    "attachments": [field.name for field in fields(Attachment) if field.metadata.get("stored", True)],
 }
 _ID_FIELDS = {Conversation: "id", Example: "conversation_id"}
 
@@ -77,7 +77,7 @@ def _validated(raw: bytes, value: Any, kind: type[T], halves: bool) -> T | list[
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         return list(_described(found, kind))
-    return [*_more_faults(parsed), *_loose_times(value)] or parsed
+    return [*_more_faults(parsed), *_loose_times(value), *_attachment_faults(value)] or parsed
 
 
 @functools.cache
@@ -125,6 +125,19 @@ def _loose_times(row: Any) -> Iterator[Fault]:
     for place, text in places:
         if isinstance(text, str) and not _ISO_START.match(text):
             yield Fault(f"{place} should be ISO 8601, as 2026-05-01T09:30:00Z", text)
+
+
+def _attachment_faults(row: Any) -> Iterator[Fault]:
+    """Keys that an attachment has in memory only, and pages that reach past the last turn."""
+    turns = row.get("turns", ())
+    for number, turn in enumerate(turns):
+        for place, attachment in enumerate(turn.get("attachments", ())):
+            name = f"turns[{number}].attachments[{place}]"
+            known = _KNOWN_KEYS["attachments"]
+            for key in (key for key in attachment if key not in known):
+                yield Fault(f"unknown key {name}.{key}; {nearest(key, known)}")
+            if not 0 <= attachment.get("rendered", 0) <= len(turns) - number:
+                yield Fault(f"{name}.rendered must be from 0 to the turns that are left", attachment["rendered"])
 
 
 def _described(errors: list[Any], kind: type[Any]) -> Iterator[Fault]:

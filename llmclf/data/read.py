@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
+from llmclf.data.attachments import in_folder
 from llmclf.data.files import byte_lines
 from llmclf.data.parse import T, parse_line
 from llmclf.data.problems import ExamplesResult, Fault, ReadLog, ReadResult, read_log
@@ -19,7 +20,8 @@ def read_conversations(path: str | Path, *, rejects: str | Path | None = None) -
     got. With `rejects` the bad lines go to that file, as they stand and with the reasons, and the
     others are returned; without it any bad line raises DataError, which lists the first 20 and a
     count. A second line with the same id is a bad line. Blank lines are passed over. A file that
-    holds nothing, or of which nothing can be read, raises DataError.
+    holds nothing, or of which nothing can be read, raises DataError. Attachments' bytes stay where
+    they are; `llmclf.media.attachment_bytes` reads them, from beside this file only.
     """
     path = Path(path)
     with read_log(str(path), path, _path(rejects)) as log:
@@ -106,7 +108,7 @@ def _values(path: Path, log: ReadLog, kind: type[T], key: Callable[[T], Hashable
         if first != number:
             log.put_aside(number, [Fault(f"the same id as line {first}", str(key(value)))], raw)
             continue
-        yield value
+        yield value if isinstance(value, Example) else in_folder(value, path.parent)
 
 
 def _conversation_key(conversation: Conversation) -> Hashable:

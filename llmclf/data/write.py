@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from llmclf.data.attachments import carried
 from llmclf.data.files import atomic_writer
 from llmclf.data.parse import T, parse_line
 from llmclf.data.read import read_examples
@@ -22,7 +23,8 @@ def write_conversations(path: str | Path, conversations: Iterable[Conversation])
 
     The file takes its name only when it is complete. Every line is read back before it is kept:
     what can't be read again as it was (two with one id, NaN in metadata, an unknown speaker) is
-    listed in a DataError, and no file is left.
+    listed in a DataError, and no file is left. The bytes of attachments, where they are in memory or
+    beside another file, are written to media/ beside this one.
     """
     return _write(Path(path), conversations, Conversation, lambda conversation: conversation.id)
 
@@ -60,7 +62,7 @@ def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Ha
     with atomic_writer(path) as file:
         for value in values:
             id = key(value)
-            line, problem = _line(value, kind)
+            line, problem = _line(value, kind, path)
             if id in seen:
                 problem = "its id stands twice"
             seen.add(id)
@@ -76,11 +78,13 @@ def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Ha
     return count
 
 
-def _line(value: T, kind: type[T]) -> tuple[bytes, str]:
+def _line(value: T, kind: type[T], path: Path) -> tuple[bytes, str]:
     """The line for a value, and what is wrong with it (empty: nothing)."""
     try:
-        row = plain(value)
+        row = plain(carried(value, path) if isinstance(value, Conversation) else value)
         line = _encoded(row)
+    except DataError as error:
+        return b"", str(error)
     except (TypeError, ValueError) as error:
         return b"", f"can't be written as JSON ({shorten(str(error), 60)})"
     back = parse_line(line, kind)

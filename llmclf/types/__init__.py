@@ -11,11 +11,13 @@ Only the standard library is imported here, so that `import llmclf` stays under 
 """
 
 from llmclf.types.conversation import (
+    MODALITIES,
     SPEAKERS,
     Attachment,
     Conversation,
     Event,
     EventKind,
+    Modality,
     Speaker,
     Turn,
 )
@@ -27,6 +29,7 @@ from llmclf.types.prediction import ErrorInfo, Evidence, Prediction, Predictions
 from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
 
 __all__ = [
+    "MODALITIES",
     "SPEAKERS",
     "Attachment",
     "Conversation",
@@ -44,6 +47,7 @@ __all__ = [
     "Guideline",
     "Item",
     "Label",
+    "Modality",
     "OnError",
     "Prediction",
     "Predictions",

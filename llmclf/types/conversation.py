@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llmclf.errors import DataError, nearest, shorten
@@ -16,6 +17,11 @@ from llmclf.types.hashing import content_hash, plain
 Speaker = Literal["user", "bot", "human_agent", "system", "tool"]
 EventKind = Literal["tool_call", "tool_result", "transfer", "queue", "hang_up"]
 SPEAKERS: tuple[Speaker, ...] = get_args(Speaker)
+AttachmentKind = Literal["audio", "image"]
+Modality = Literal["text", "image", "audio", "image>text", "audio>text"]
+"""How a conversation reaches a model: its words; its pictures or recordings as they are; or the words that
+text recognition reads in its pictures, that speech recognition hears in its recordings."""
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 _ROLE_TO_SPEAKER: dict[str, Speaker] = {
     "user": "user",
@@ -41,18 +47,24 @@ class Attachment:
 
     __pydantic_config__ = _STRICT
 
-    kind: Literal["audio", "image"]
+    kind: AttachmentKind
     media_type: str
     """For instance `audio/wav` or `image/png`."""
     sha256: str
     """Hex digest of the bytes; the same recording is the same attachment wherever it stands."""
-    path: str | None = None
+    path: str | None = field(default=None, compare=False, metadata={"hashed": False})
     """Where the bytes lie, relative to the file the conversation came from."""
+    rendered: int = 0
+    """How many turns, from its own on, llmclf drew or spoke in it; 0: a picture or recording that really was there."""
+    data: bytes | None = field(default=None, compare=False, repr=False, metadata={"stored": False})
+    """The bytes, where they are in memory: never part of a file, of a hash, or of what is printed."""
+    folder: Path | None = field(default=None, compare=False, repr=False, metadata={"stored": False})
+    """The folder `path` is relative to; set by whoever read the file."""
 
     @classmethod
-    def from_bytes(cls, kind: Literal["audio", "image"], media_type: str, data: bytes) -> Attachment:
-        """The attachment of `data`, named by its digest."""
-        return cls(kind, media_type, hashlib.sha256(data).hexdigest())
+    def from_bytes(cls, kind: AttachmentKind, media_type: str, data: bytes, *, rendered: int = 0) -> Attachment:
+        """The attachment of `data`, named by its digest, with the bytes."""
+        return cls(kind, media_type, hashlib.sha256(data).hexdigest(), rendered=rendered, data=data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,7 @@ class Conversation:
         Roles become speakers (assistant: bot, developer: system, function: tool). Tool calls become
         `tool_call` events of the turn that made them, and a tool's message becomes a `tool_result`
         event with its text. Content parts of type text are joined; audio and image parts given as
-        data URLs become attachments. `id` defaults to a hash of the turns.
+        data URLs become attachments that hold their bytes. `id` defaults to a hash of the turns.
 
         Raises DataError that lists every message it can't read.
         """
@@ -209,7 +221,7 @@ def _content(content: Any) -> tuple[str, tuple[Attachment, ...]]:
     return "\n".join(texts), tuple(attachments)
 
 
-def _data_url(kind: Literal["audio", "image"], image_url: Any) -> Attachment:
+def _data_url(kind: AttachmentKind, image_url: Any) -> Attachment:
     url = str(image_url.get("url", "") if isinstance(image_url, Mapping) else image_url)
     head, _, data = url.partition(";base64,")
     if not head.startswith("data:") or not data:
@@ -223,7 +235,7 @@ def _audio(audio: Any) -> Attachment:
     return _base64("audio", f"audio/{audio['format']}", audio["data"])
 
 
-def _base64(kind: Literal["audio", "image"], media_type: str, data: str) -> Attachment:
+def _base64(kind: AttachmentKind, media_type: str, data: str) -> Attachment:
     import base64
 
     try:
