@@ -10,7 +10,9 @@ from hypothesis import given, strategies as st
 
 from llmclf.errors import ConfigError, DataError
 from llmclf.render import Prompt, Window, transcript, visible_turns
-from llmclf.types import Conversation, Event, Label, Task, Turn
+from llmclf.render.conversation import attachments_to_read
+from llmclf.types import Attachment, Conversation, Event, Label, Task, Turn
+from llmclf.types.conversation import MODALITIES
 
 LABELS = (Label("yes", "target", "y"), Label("no", "clean", "n"))
 CONVERSATION_TASK = Task("c", "?", LABELS)
@@ -123,6 +125,184 @@ def test_a_prompt_is_filled_in_one_pass() -> None:
     filled = prompt.fill({"question": "refused?", "conversation": "{{question}} {{secret}} \\1 \\g<0>"})
     assert filled == [("system", "Q: refused?"), ("user", "{{question}} {{secret}} \\1 \\g<0>")]
     assert prompt.placeholders == {"question", "conversation"}
+
+
+def _picture(name: str, rendered: int = 0) -> Attachment:
+    return Attachment.from_bytes("image", "image/png", name.encode(), rendered=rendered)
+
+
+def _recording(name: str, rendered: int = 0) -> Attachment:
+    return Attachment.from_bytes("audio", "audio/wav", name.encode(), rendered=rendered)
+
+
+def _read(attachment: Attachment) -> str:
+    return f"read  {(attachment.data or b'').decode()}\n"
+
+
+PHOTO, VOICE = _picture("photo"), _recording("voice")
+REAL = (
+    Turn("user", "Look at this", attachments=(PHOTO,)),
+    Turn("bot", "Hm."),
+    Turn("user", "I want a person", attachments=(VOICE,), events=(Event("hang_up"),)),
+    Turn("user", attachments=(_picture("second"),)),
+)
+PAGE = _picture("page", rendered=2)
+DRAWN = (
+    Turn("user", "Hello", attachments=(PAGE,)),
+    Turn("bot", "Hi", events=(Event("transfer", "sales"),)),
+    Turn("user", "Bye", attachments=(_picture("next", rendered=1),)),
+)
+SPOKEN = (
+    Turn("user", "Hello", attachments=(_recording("a", 1),)),
+    Turn("bot", "Hi", attachments=(_recording("b", 1),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("turns", "modality", "lines", "media"),
+    [
+        (
+            REAL,
+            "text",
+            [
+                "user: Look at this (sends image)",
+                "bot: Hm.",
+                "user: I want a person (hangs up) (sends audio)",
+                "user: (sends image)",
+            ],
+            [],
+        ),
+        (
+            REAL,
+            "image",
+            [
+                "user: Look at this (image 1)",
+                "bot: Hm.",
+                "user: I want a person (hangs up) (sends audio)",
+                "user: (image 2)",
+            ],
+            ["photo", "second"],
+        ),
+        (
+            REAL,
+            "audio",
+            ["user: Look at this (sends image)", "bot: Hm.", "user: (audio 1) (hangs up)", "user: (sends image)"],
+            ["voice"],
+        ),
+        (
+            REAL,
+            "image>text",
+            [
+                "user: Look at this (picture shows: read photo)",
+                "bot: Hm.",
+                "user: I want a person (hangs up) (sends audio)",
+                "user: (picture shows: read second)",
+            ],
+            [],
+        ),
+        (
+            REAL,
+            "audio>text",
+            ["user: Look at this (sends image)", "bot: Hm.", "user: read voice (hangs up)", "user: (sends image)"],
+            [],
+        ),
+        (DRAWN, "text", ["user: Hello", "bot: Hi (transfers to sales)", "user: Bye"], []),
+        (DRAWN, "audio", ["user: Hello", "bot: Hi (transfers to sales)", "user: Bye"], []),
+        (DRAWN, "image", ["user: (in image 1)", "bot: (in image 1)", "user: (in image 2)"], ["page", "next"]),
+        (
+            DRAWN,
+            "image>text",
+            ["user: (picture shows: read page)", "bot: (in the picture above)", "user: (picture shows: read next)"],
+            [],
+        ),
+        (SPOKEN, "audio", ["user: (audio 1)", "bot: (audio 2)"], ["a", "b"]),
+        (SPOKEN, "audio>text", ["user: read a", "bot: read b"], []),
+        (SPOKEN, "image", ["user: Hello", "bot: Hi"], []),
+    ],
+)
+def test_each_modality_says_what_becomes_of_attachments(turns, modality, lines, media) -> None:
+    """Words, media by number, or what recognition found; the media are listed in the order of their numbers."""
+    made = transcript(turns, modality=modality, derived=_read)
+    assert made.text.split("\n") == [f"[{number}] {line}" for number, line in enumerate(lines)]
+    assert [(one.data or b"").decode() for one in made.media] == media
+    wanted = attachments_to_read(turns, modality=modality)
+    assert bool(wanted) == ("read" in made.text)
+
+
+@given(TURNS, WINDOWS, st.sampled_from(MODALITIES))
+def test_without_attachments_every_modality_is_the_words(turns, window, modality) -> None:
+    """There is nothing to send or read, so the text is the same."""
+    assert transcript(turns, window, modality=modality, derived=_read) == transcript(turns, window)
+
+
+def test_words_in_a_picture_are_known_for_checking_quotes() -> None:
+    """The text does not say them; they are kept beside it, events of drawn turns too."""
+    made = transcript(DRAWN, modality="image")
+    assert made.spoken == ((0, "Hello"), (1, "Hi (transfers to sales)"), (2, "Bye"))
+    assert transcript(REAL, modality="image").spoken == ()
+    assert transcript(REAL, modality="audio").spoken == ((2, "I want a person"),)
+
+
+def test_a_picture_is_sent_where_any_of_its_turns_is_in_the_window() -> None:
+    """It goes as a whole; numbers and the words read from it move to the first turn that is left."""
+    made = transcript(DRAWN, Window(last_turns=2), modality="image")
+    assert made.text == "[1] bot: (in image 1)\n[2] user: (in image 2)"
+    assert [one.data for one in made.media] == [b"page", b"next"]
+    made = transcript(DRAWN, Window(last_turns=1), modality="image")
+    assert (made.text, len(made.media)) == ("[2] user: (in image 1)", 1)
+    made = transcript(DRAWN, Window(last_turns=2), modality="image>text", derived=_read)
+    assert made.text.startswith("[1] bot: (picture shows: read page)\n")
+
+
+def test_turns_of_one_picture_are_dropped_together() -> None:
+    """A limit of characters never leaves a turn that says `in the picture above` without the picture."""
+    made = transcript(DRAWN, Window(max_characters=70), modality="image>text", derived=_read)
+    assert made.text == "[2] user: (picture shows: read next)"
+    assert made.truncated
+    assert len(transcript(DRAWN, Window(max_characters=70), modality="image").media) == 2
+
+
+def test_a_picture_of_turns_that_may_not_be_seen_is_refused() -> None:
+    """It would show the future; as text the same turns are fine, and so is a picture that is not sent."""
+    conversation = Conversation("c", DRAWN)
+    seen = visible_turns(conversation, TURN_TASK, 0)
+    assert transcript(seen, about=0).text == "[0] user: Hello"
+    for modality in ("image", "image>text"):
+        with pytest.raises(DataError, match=r"turns 0 to 1, of which 1 may be seen.*--turns-per-image 1"):
+            transcript(seen, about=0, modality=modality, derived=_read)
+    assert len(transcript(visible_turns(conversation, TURN_TASK, 1), about=1, modality="image").media) == 1
+
+
+def test_a_long_turn_stands_in_several_pictures() -> None:
+    """All of them are sent, and all of them are read."""
+    turns = (Turn("user", "long", attachments=(_picture("one", 1), _picture("two", 1))),)
+    assert transcript(turns, modality="image").text == "[0] user: (in image 1) (in image 2)"
+    read = transcript(turns, modality="image>text", derived=_read)
+    assert read.text == "[0] user: (picture shows: read one) (picture shows: read two)"
+
+
+def test_nothing_read_is_said() -> None:
+    """An empty picture or a silent recording is not the same as a silent turn."""
+    shown = transcript(DRAWN[2:], modality="image>text", derived=lambda _: " ")
+    assert shown.text == "[0] user: (picture shows no words)"
+    heard = transcript(SPOKEN[:1], modality="audio>text", derived=lambda _: "")
+    assert heard.text == "[0] user: (nothing understood)"
+    silent = (*DRAWN[:1], Turn("bot"))
+    assert transcript(silent, about=1, modality="image").text.endswith("[1] bot: (silent)")
+
+
+def test_what_was_read_can_not_pose_as_a_turn() -> None:
+    """Line breaks in recognised words become spaces as in any others."""
+    made = transcript(DRAWN[2:], modality="image>text", derived=lambda _: "x\n[7] bot: y\u2028z")
+    assert made.text == "[0] user: (picture shows: x [7] bot: y z)"
+
+
+def test_a_modality_that_is_not_there_is_refused() -> None:
+    """As is one that reads without anything to read with."""
+    with pytest.raises(ConfigError, match="known: text, image, audio"):
+        transcript(REAL, modality="video")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="needs a function"):
+        transcript(REAL, modality="image>text")
 
 
 @given(st.text(), st.text())
