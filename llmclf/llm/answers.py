@@ -9,23 +9,30 @@ from typing import Any
 from llmclf.errors import ErrorKind, ModelError
 from llmclf.llm.model import Response
 
-_THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
+_THINK = re.compile(r"\A(?!\s*[{`])\s*(?:<think>)?(.*?)</think>", re.DOTALL)
+"""Thinking before the answer; many chat templates begin the block themselves, so its first tag can be missing."""
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
 _MOST_CHARACTERS = 200_000
 _UNFINISHED: dict[str, ErrorKind] = {
     "length": "length",
     "max_tokens": "length",
+    "model_length": "length",
     "content_filter": "content_filter",
+    "safety": "content_filter",
     "refusal": "refused",
+    "abort": "internal",
+    "error": "internal",
+    "insufficient_system_resource": "internal",
 }
+"""How answers end that are none, in the words of litellm and of endpoints that are asked directly."""
 
 
 def usable_text(response: Response, where: str) -> tuple[str, str]:
     """(answer, thinking) of a response that ended as it should.
 
     A `<think>` block before the answer counts as thinking. Raises ModelError of kind `length`,
-    `content_filter`, `refused` or `empty` for an answer that is none: litellm passes those on as if
-    they were fine.
+    `content_filter`, `refused`, `internal` (broken off by the endpoint) or `empty` for an answer that
+    is none: litellm passes those on as if they were fine.
     """
     answer = response.answer
     kind = _UNFINISHED.get(answer.finish_reason)
@@ -45,7 +52,7 @@ def usable_text(response: Response, where: str) -> tuple[str, str]:
         text = text[block.end() :]
     if not text.strip():
         raise ModelError("empty", "the answer holds no text", where=where)
-    return text.strip(), thinking
+    return _whole(text.strip()), _whole(thinking)
 
 
 def json_object(text: str, where: str) -> dict[str, Any]:
@@ -58,14 +65,14 @@ def json_object(text: str, where: str) -> dict[str, Any]:
     try:
         if len(text) > _MOST_CHARACTERS:
             raise ValueError(f"{len(text)} characters")
-        value = json.loads(
-            fenced[1] if fenced else text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+        value = _whole(
+            json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
         )
     except (ValueError, RecursionError) as error:
         raise ModelError("unparsable", f"the answer is not one JSON object: {error}", where=where, got=text) from None
     if not isinstance(value, dict):
         raise ModelError("unparsable", "the answer is JSON but not an object", where=where, got=text)
-    found: dict[str, Any] = _whole(value)
+    found: dict[str, Any] = value
     return found
 
 

@@ -16,6 +16,7 @@ class Route(ABC):
     """One way to one model. Raises ModelError for every failure of a call, and nothing else."""
 
     name: str
+    model_id: str
     simulated = False
     leaves_machine = False
     """True where the text of a conversation is sent elsewhere."""
@@ -26,9 +27,9 @@ class Route(ABC):
     def unsupported(self, model: Model) -> list[str]:
         """A name that leads to no model, and settings that the model can't honour."""
 
-    @abstractmethod
     def capabilities(self) -> Capabilities:
         """What the model takes; found out without sending anything."""
+        return Capabilities()
 
     def missing_keys(self) -> list[str]:
         """A sentence for each key that is not there: a call needs it, a plan does not."""

@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import copy
+import importlib.util
 import json
-import logging
-import math
 import os
 import re
-import sys
-import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from llmclf.config import PriceRow, VendorRow
-from llmclf.errors import ModelError, nearest
-from llmclf.llm.model import Answer, Model, Output, Request
-from llmclf.llm.prices import Price, litellm_map, map_entry, price_of
+from llmclf.config import Media, PriceRow, VendorRow
+from llmclf.errors import ModelError
+from llmclf.llm.capabilities import Capabilities, ThinkingRow
+from llmclf.llm.model import Answer, Model, Output, Request, Thinking
+from llmclf.llm.prices import Price, map_entry, price_of
 from llmclf.llm.routes.base import Route
-from llmclf.llm.routes.faults import cut, model_error
-from llmclf.llm.routes.local import letter_logprobs
-from llmclf.types import Usage
+from llmclf.llm.routes.faults import model_error
+from llmclf.llm.routes.litellm_answer import completion_answer
+from llmclf.llm.routes.litellm_library import close_clients, is_loaded, load_litellm
+from llmclf.llm.routes.litellm_map import drops_audio, modalities_of, nearest_models, wants_sign_in
+from llmclf.llm.routes.litellm_probe import LitellmProbe
+from llmclf.llm.routes.litellm_responses import (
+    INFIX,
+    reasoning_of,
+    responses_answer,
+    responses_arguments,
+    responses_model,
+)
+from llmclf.llm.routes.parts import content_parts, with_data
+from llmclf.llm.thinking import SETTINGS, Chosen, choose, family_of, generic_arguments, sample_of, taken_words
 
-_EFFORT = {"off": "none", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
-_ADVICE = re.compile(r"\s*(?:To drop |If you want to |set `?litellm\.drop_params).*", re.DOTALL)
-_IMPORTING = threading.Lock()
-_loaded = threading.Event()
-_MOST_TOKENS = 50_000_000  # a count above this is a fault of the endpoint, not a bill to believe
+__all__ = ["LitellmRoute", "load_litellm"]
 
-_ROOM = {"max_tokens": 65536}
-_FORMS = (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b")))
+_SUMMARY_VENDORS = ("openai", "azure")
+_BASE_VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
+_NO_SUMMARY = re.compile(r"summar|must be verified|verify (?:your )?organi[sz]ation", re.IGNORECASE)
+_LOGPROBS = {"logprobs": True, "top_logprobs": 20}
+_FORMS = (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b")), Output("text"))
 """One output of each kind, to see what would be sent for it."""
 
 
 class LitellmRoute(Route):
-    """One vendor's model, by litellm's `acompletion`."""
+    """One vendor's model, by litellm's `acompletion`, or `aresponses` where a summary of the reasoning is to be had."""
 
     name = "litellm"
     leaves_machine = True
@@ -46,29 +53,65 @@ class LitellmRoute(Route):
         self.row = row
         self.litellm_model = row.litellm_model if row else model_id
         self._prices = prices
+        self._probe = LitellmProbe(self.litellm_model, effort_is_taken=row is not None)
+        self._entry: Mapping[str, Any] = map_entry(self._probe.model) or {}
         self._optional: dict[tuple[Model, str], dict[str, Any]] = {}
+        self._choices: dict[Thinking, Chosen] = {}
+        self._sent_texts: dict[str, str] = {}
+        self._capabilities: Capabilities | None = None
 
     def unsupported(self, model: Model) -> list[str]:
         """An unknown model, a thinking setting that would be lost on the way, a body that would be refused."""
         if not self._is_known:
-            hint = nearest(self.model_id, [name for name in litellm_map() if "/" in name] + _bare_names())
-            hint = hint if hint.startswith("did you mean") else "no name comes near"  # it knows thousands
+            hint = nearest_models(self.model_id)
             return [f"there is no model {self.model_id!r} in litellm's map ({hint}); give it a row in models.toml"]
-        return self._thinking_problems(model) or self._body_problems(model)
+        if wants_sign_in(self.litellm_model):
+            return [f"{self.model_id} wants somebody to sign in by a browser, which llmclf does not do"]
+        return self._row_problems() or self._thinking_problems(model) or self._body_problems(model)
+
+    def capabilities(self) -> Capabilities:
+        """What the model takes, by litellm's map, by what litellm would send, or by the row."""
+        if self._capabilities is None:
+            schema = self.row.json_schema if self.row else bool(self._entry.get("supports_response_schema"))
+            logprobs = (self.row is None or self.row.logprobs) and not self._is_responses_only
+            entry = {} if self.row and self.row.api_base else self._entry
+            self._capabilities = Capabilities(
+                thinking=self._thinking_rows(),
+                modalities=self._modalities(),
+                json_schema=schema,
+                logprobs=logprobs and not self._probe.refusal(_LOGPROBS),
+                temperature=not self._probe.refusal({"temperature": 0.0}),
+                context_tokens=_whole(entry.get("max_input_tokens")),
+                output_tokens=_whole(entry.get("max_output_tokens")),
+            )
+        return self._capabilities
 
     def missing_keys(self) -> list[str]:
         """The environment variables that litellm, or the row, wants a key in."""
-        if not self._is_known:
+        if not self._is_known or wants_sign_in(self.litellm_model):
             return []
         if self.row and self.row.key_env:
             missing = [] if os.environ.get(self.row.key_env) else [self.row.key_env]
         else:
-            missing = load_litellm().validate_environment(self.litellm_model)["missing_keys"]
+            missing = load_litellm().validate_environment(self._probe.model)["missing_keys"]
+            if self.row and self.row.api_version:
+                missing = [name for name in missing if name != "AZURE_API_VERSION"]
+            if self.row and self.row.api_base:
+                missing = [name for name in missing if not name.endswith("_BASE")]
         return [f"{self.model_id} needs the key in ${' and $'.join(missing)}"] if missing else []
 
+    def missing_pieces(self) -> list[str]:
+        """The package that litellm's Responses interface needs."""
+        if not self._gives_summaries and not self._is_responses_only:
+            return []
+        if importlib.util.find_spec("mcp") is not None:
+            return []
+        return [f"{self.model_id} needs the package mcp: pip install mcp"]
+
     def price(self) -> Price | None:
-        """From prices.toml under our name, else litellm's map under its own."""
-        return price_of(self.model_id, self._prices) or price_of(self.litellm_model, self._prices)
+        """From prices.toml under our name, else the row's own, else litellm's map under its own."""
+        row = self.row.price if self.row else None
+        return price_of(self.model_id, self._prices, row=row, listed_as=self._probe.model)
 
     def endpoint(self) -> str:
         """The vendor's name, or the base URL of the row."""
@@ -80,62 +123,75 @@ class LitellmRoute(Route):
 
     async def prepare(self) -> None:
         """As `load`, on another thread."""
-        if not _loaded.is_set():
+        if not is_loaded():
             await asyncio.to_thread(load_litellm)
 
     def body(self, request: Request) -> Mapping[str, Any]:
-        """The keyword arguments of the call: what decides the answer, without keys and time-outs."""
-        return {
-            "model": self.litellm_model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            **self._asked(request.model, request.output),
-            **self._taken_as_well(request.model, request.output),
-        }
+        """The keyword arguments of the call: what decides the answer, without keys and time-outs.
+
+        Pictures and recordings stand in it by their sha256. Raises ModelError where the model takes none.
+        """
+        self._check_media(request)
+        model, output = request.model, request.output
+        arguments = {**self._asked(model, output), **self._taken_as_well(model, output)}
+        name = self.litellm_model
+        if self._by_responses(model, output):
+            name = responses_model(name)
+            arguments |= self._reasoning(arguments)
+        messages = [{"role": message.role, "content": content_parts(message)} for message in request.messages]
+        return {"model": name, "messages": messages, **arguments}
 
     async def send(self, request: Request, body: Mapping[str, Any], timeout: float) -> Answer:
         """One attempt, with one deadline around all of it."""
         litellm = load_litellm()
-        extra: dict[str, Any] = {"timeout": timeout, "num_retries": 0, "max_retries": 0, "drop_params": False}
-        if self.row and self.row.api_base:
-            extra["api_base"] = self.row.api_base
-        if self.row and self.row.key_env:
-            extra["api_key"] = os.environ.get(self.row.key_env, "")
-        extra |= self._allowed(body)
+        by_responses = INFIX in body["model"]
+        full = with_data(body, request)
+        call, arguments = (
+            (litellm.aresponses, responses_arguments(full)) if by_responses else (litellm.acompletion, full)
+        )
+        extra = {} if by_responses else {"drop_params": False, **self._probe.allowed(body)}
         try:
             async with asyncio.timeout(timeout):
-                reply = await litellm.acompletion(**body, **extra)
+                reply = await call(**arguments, **extra, **self._connection(timeout))
         except TimeoutError as error:
             raise ModelError(
                 "timeout", f"no answer within {timeout:.1f} s", where=self.model_id, possibly_billed=True
             ) from error
         except Exception as error:  # litellm's errors have no common base; this is the one place they become ours
             key_env = self.row.key_env if self.row else ""
-            raise model_error(error, self.model_id, key_env) from None  # the cause may quote the key
-        return self._answer(reply, request, body)
+            found = model_error(error, self.model_id, key_env)
+            raise _with_way_out(found, body) from None  # the cause may quote the key
+        sent_thinking = self._sent_thinking(body)
+        if by_responses:
+            return responses_answer(reply, self.model_id, sent_thinking)
+        return completion_answer(reply, request, self.model_id, sent_thinking)
 
     async def aclose(self) -> None:
-        """Closes the clients that litellm keeps for this event loop: a later loop may get the same id."""
-        if "litellm" not in sys.modules:
-            return
-        clients = load_litellm().in_memory_llm_clients_cache
-        ending = f"-{id(asyncio.get_running_loop())}"
-        for key in [key for key in clients.cache_dict if key.endswith(ending)]:
-            clients.ttl_dict.pop(key, None)
-            client = clients.cache_dict.pop(key)
-            with contextlib.suppress(Exception):  # whatever it is, it is not needed any more
-                await client.close()
+        """Closes the clients that litellm keeps for this event loop."""
+        await close_clients()
 
-    @property
-    def _is_known(self) -> bool:
-        return self.row is not None or map_entry(self.model_id) is not None
+    # --- what is sent -------------------------------------------------------------------------------------------
+
+    def _connection(self, timeout: float) -> dict[str, Any]:
+        """Where to and by which key; a time-out, no retries."""
+        found: dict[str, Any] = {"timeout": timeout, "num_retries": 0, "max_retries": 0}
+        if self.row and self.row.api_base:
+            found["api_base"] = self.row.api_base
+        if self.row and self.row.key_env:
+            found["api_key"] = os.environ.get(self.row.key_env, "")
+        if self.row and self.row.api_version:
+            found["api_version"] = self.row.api_version
+        return found
 
     def _asked(self, model: Model, output: Output) -> dict[str, Any]:
         """The arguments that stand for a setting or for the form of the answer: they are sent in any case."""
-        asked: dict[str, Any] = {"max_tokens": model.output_limit(output), **thinking_arguments(model)}
+        asked: dict[str, Any] = {"max_tokens": model.output_limit(output)}
+        if model.thinking is not None:
+            asked |= self._chosen(model.thinking).arguments
         if model.temperature is not None:
             asked["temperature"] = model.temperature
-        entry = map_entry(self.model_id) or {}
-        if output.kind == "json" and (self.row.json_schema if self.row else entry.get("supports_response_schema")):
+        takes_schema = self.row.json_schema if self.row else self._entry.get("supports_response_schema")
+        if output.kind == "json" and takes_schema:
             schema = {"name": "answer", "schema": dict(output.schema), "strict": True}
             asked["response_format"] = {"type": "json_schema", "json_schema": schema}
         return asked
@@ -145,164 +201,152 @@ class LitellmRoute(Route):
         key = (model, output.kind)
         if key not in self._optional:
             asked, found = self._asked(model, output), dict[str, Any]()
-            if model.temperature is None and not self._refusal({**asked, "temperature": 0.0}):
+            if model.temperature is None and not self._probe.refusal({**asked, "temperature": 0.0}):
                 found["temperature"] = 0.0
-            wanted = {"logprobs": True, "top_logprobs": 20}
-            if output.kind == "letter" and (self.row is None or self.row.logprobs):
-                found |= {} if self._refusal({**asked, **found, **wanted}) else wanted
+            wants = output.kind == "letter" and not self._is_responses_only and (self.row is None or self.row.logprobs)
+            if wants and not self._probe.refusal({**asked, **found, **_LOGPROBS}):
+                found |= _LOGPROBS
             self._optional[key] = found
         return self._optional[key]
+
+    def _by_responses(self, model: Model, output: Output) -> bool:
+        """True where the Responses interface is used: it alone is there, or it gives a summary of the reasoning."""
+        if self._is_responses_only:
+            return True
+        thinks = model.thinking != "off" and (
+            model.thinking is not None or self._entry.get("default_reasoning_effort") != "none"
+        )
+        return self._gives_summaries and thinks and output.kind != "letter"  # letters need chat's log-probabilities
+
+    def _reasoning(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The effort that stands in `arguments`, or the vendor's default, with the wish for a summary."""
+        effort = {"effort": arguments["reasoning_effort"]} if "reasoning_effort" in arguments else {}
+        wish = {"summary": "auto"} if self._gives_summaries and effort.get("effort") != "none" else {}
+        return {"reasoning_effort": {**effort, **wish}} if effort or wish else {}
+
+    def _sent_thinking(self, body: Mapping[str, Any]) -> str:
+        """What stands in the request for thinking, as JSON text."""
+        asked = {name: body[name] for name in ("reasoning_effort", "thinking") if name in body}
+        if INFIX in body["model"]:
+            return json.dumps({"reasoning": reasoning_of(asked)} if asked else {})
+        key = json.dumps(asked)
+        if key not in self._sent_texts:
+            self._sent_texts[key] = json.dumps(self._probe.added(asked) if asked else {})
+        return self._sent_texts[key]
+
+    # --- what is taken ------------------------------------------------------------------------------------------
+
+    @property
+    def _is_known(self) -> bool:
+        return self.row is not None or map_entry(self.model_id) is not None
+
+    @property
+    def _is_responses_only(self) -> bool:
+        return INFIX in self.litellm_model or self._entry.get("mode") == "responses"
+
+    @property
+    def _gives_summaries(self) -> bool:
+        if self.row:
+            return self.row.reasoning_summary
+        elsewhere = any(os.environ.get(name) for name in _BASE_VARIABLES)
+        if elsewhere or not self.litellm_model.startswith("openai/") or not self._entry.get("supports_reasoning"):
+            return False
+        return self._chosen("medium").row.status != "unsupported"
+
+    def _modalities(self) -> tuple[Media, ...]:
+        if self.row:
+            return self.row.modalities
+        return modalities_of(self.litellm_model, self._entry)
+
+    def _check_media(self, request: Request) -> None:
+        kinds = dict.fromkeys(media.kind for message in request.messages for media in message.media)
+        taken = self._modalities() if kinds else ()
+        for kind in kinds:
+            if kind not in taken:
+                raise ModelError("bad_request", f"it takes {', '.join(taken)} and no {kind}", where=self.model_id)
+
+    def _chosen(self, thinking: Thinking) -> Chosen:
+        """What a thinking setting comes to."""
+        if thinking not in self._choices:
+            found = choose(self._probe.model, thinking, self._entry, self._probe.added)
+            self._choices[thinking] = self._by_row(self.row, thinking, found) if self.row else found
+        return self._choices[thinking]
+
+    def _by_row(self, row: VendorRow, thinking: Thinking, found: Chosen) -> Chosen:
+        """A row lists what its endpoint takes; what litellm makes of it must still be that."""
+        if thinking not in row.thinking:
+            return Chosen(ThinkingRow("unsupported", "", "the row in models.toml does not list it"), {})
+        if found.row.status == "unsupported":
+            arguments = generic_arguments(thinking)
+            sent = self._probe.added(arguments)
+            if isinstance(sent, str) or sent.get("reasoning_effort") != arguments.get("reasoning_effort"):
+                return found
+            return Chosen(ThinkingRow("unverified", json.dumps(sent), "as the row says"), arguments)
+        if row.api_base and found.row.status == "exact":
+            return Chosen(ThinkingRow("unverified", found.row.sent, "as the row says"), found.arguments)
+        return found
+
+    def _thinking_rows(self) -> dict[str, ThinkingRow]:
+        rows = {setting: sample_of(setting, self._chosen) for setting in SETTINGS}
+        if not self._gives_summaries and not self._is_responses_only:
+            return rows
+        changed = [setting for setting in rows if setting != "off" or self._is_responses_only]
+        return rows | {name: replace(rows[name], sent=self._sent_by_responses(rows[name].sent)) for name in changed}
+
+    def _sent_by_responses(self, sent: str) -> str:
+        """What the Responses interface is sent where chat is sent `sent`."""
+        asked = json.loads(sent) if sent else {}
+        return json.dumps({"reasoning": reasoning_of(self._reasoning(asked))}) if asked else sent
+
+    def _thinking_problems(self, model: Model) -> list[str]:
+        if model.thinking is None:
+            return []
+        row = self._chosen(model.thinking).row
+        if row.status != "unsupported":
+            return []
+        taken = taken_words(self._thinking_rows(), None if self.row else family_of(self._probe.model))
+        takes = f"takes thinking {taken}" if taken else "takes no thinking setting: leave `thinking` out"
+        return [f"{self.model_id} {takes}; got {model.thinking!r}" + (f" ({row.note})" if row.note else "")]
 
     def _body_problems(self, model: Model) -> list[str]:
         """What litellm or the vendor would refuse of the bodies that this route makes for `model`."""
         found = []
         for output in _FORMS:
-            refusal = self._refusal({**self._asked(model, output), **self._taken_as_well(model, output)})
+            refusal = self._probe.refusal({**self._asked(model, output), **self._taken_as_well(model, output)})
             found += [f"{self.model_id} would be refused: {refusal}"] if refusal else []
-        if self.row and self.row.logprobs:
-            refusal = self._refusal({"logprobs": True, "top_logprobs": 20})
-            found += [f"{self.model_id} can't have `logprobs = true` in models.toml: {refusal}"] if refusal else []
         return list(dict.fromkeys(found))
 
-    def _thinking_problems(self, model: Model) -> list[str]:
-        if model.thinking is None:
-            return []
-        if self.row:
-            if model.thinking in self.row.thinking:
-                return []
-            return [f"{self.model_id} takes thinking {', '.join(self.row.thinking) or 'none'}; got {model.thinking!r}"]
-        sent = self._sent({**_ROOM, **thinking_arguments(model)})
-        if isinstance(sent, str):
-            return [f"{self.model_id} does not take thinking {model.thinking!r}"]
-        if isinstance(model.thinking, int) and str(model.thinking) not in json.dumps(sent):
-            return [f"{self.model_id} does not take an exact number of reasoning tokens; use a level"]
-        if model.thinking == "off" and not _says_off(sent, map_entry(self.model_id) or {}):
-            return [f"{self.model_id} can't be kept from thinking; leave `thinking` out or use a level"]
-        if model.thinking not in ("off",) and sent == self._sent(_ROOM):
-            return [f"{self.model_id} would silently ignore thinking {model.thinking!r}"]
-        return []
-
-    def _refusal(self, arguments: Mapping[str, Any]) -> str:
-        """Why a call with `arguments` would be refused, or empty. Offline."""
-        sent = self._sent(arguments)
-        return sent if isinstance(sent, str) else _claude_refusal(self.litellm_model, sent)
-
-    def _sent(self, arguments: Mapping[str, Any]) -> dict[str, Any] | str:
-        """What litellm would send for `arguments`, or its words where it refuses them. Offline."""
-        litellm = load_litellm()
-        try:
-            model, vendor, _, _ = litellm.get_llm_provider(self.litellm_model)
-            found: dict[str, Any] = litellm.utils.get_optional_params(
-                model=model,
-                custom_llm_provider=vendor,
-                drop_params=False,
-                **self._allowed(arguments),
-                **copy.deepcopy(dict(arguments)),  # it may change them
-            )
-        except Exception as error:  # any refusal means: not taken
-            words = str(error).partition("Error: ")[2] or str(error)
-            return cut(_ADVICE.sub("", words)) or type(error).__name__
+    def _row_problems(self) -> list[str]:
+        """What a row promises and its vendor can't give."""
+        found: list[str] = []
+        if self.row is None:
+            return found
+        name = f"{self.model_id} can't have"
+        refusal = self._probe.refusal(_LOGPROBS) if self.row.logprobs else ""
+        if refusal:
+            found.append(f"{name} `logprobs = true` in models.toml: {refusal}")
+        if self.row.reasoning_summary and not self.litellm_model.startswith(_SUMMARY_VENDORS):
+            found.append(f"{name} `reasoning_summary = true` in models.toml: only OpenAI's interface gives one")
+        if "audio" in self.row.modalities and drops_audio(self.litellm_model):
+            found.append(f"{name} audio among its `modalities` in models.toml: recordings for Claude would be dropped")
         return found
 
-    def _allowed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A row says itself whether its endpoint takes a level of thinking; litellm need not know."""
-        return {"allowed_openai_params": ["reasoning_effort"]} if self.row and "reasoning_effort" in arguments else {}
 
-    def _answer(self, reply: Any, request: Request, body: Mapping[str, Any]) -> Answer:
-        if not reply.choices:
-            raise ModelError("empty", "the answer holds no choice", where=self.model_id, possibly_billed=True)
-        choice = reply.choices[0]
-        message = choice.message
-        refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
-        logprobs = None
-        if request.output.kind == "letter":
-            raw: Any = getattr(choice, "logprobs", None)
-            logprobs = letter_logprobs(raw.model_dump() if hasattr(raw, "model_dump") else raw, request.output.letters)
-        thinking = {name: body[name] for name in ("reasoning_effort", "thinking") if name in body}
-        return Answer(
-            message.content or "",
-            reasoning=getattr(message, "reasoning_content", None) or "",
-            finish_reason="refusal" if refusal else (choice.finish_reason or "stop"),
-            usage=believable_usage(getattr(reply, "usage", None)),
-            label_logprobs=logprobs,
-            sent_thinking=json.dumps(thinking),
-        )
-
-
-def load_litellm() -> Any:
-    """litellm, imported at first use (it takes seconds), kept offline and quiet."""
-    with _IMPORTING:
-        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network at import
-        os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else Claude's first call does
-        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it loads .env files into the environment
-        if "litellm" in sys.modules:
-            import litellm
-        else:
-            import warnings
-
-            with warnings.catch_warnings():  # it sets filters of its own for the whole process
-                warnings.simplefilter("ignore")
-                import litellm
-
-                litellm.ModelResponse()  # pydantic warns when it builds this class, at its first use
-        litellm.suppress_debug_info = True
-        if not _loaded.is_set() and "LITELLM_LOG" not in os.environ:
-            logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # it warns of settings on every call
-        _loaded.set()
-        return litellm
-
-
-def thinking_arguments(model: Model) -> dict[str, Any]:
-    """litellm's arguments for a thinking setting; empty for the vendor's default."""
-    if model.thinking is None:
-        return {}
-    if isinstance(model.thinking, int):
-        return {"thinking": {"type": "enabled", "budget_tokens": model.thinking}}
-    return {"reasoning_effort": _EFFORT[model.thinking]}
-
-
-def believable_usage(usage: Any) -> Usage:
-    """Token counts where they can be true; None for each that is missing, negative, zero or absurd."""
-    prompt = _count(getattr(usage, "prompt_tokens", None))
-    output = _count(getattr(usage, "completion_tokens", None))
-    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
-    reasoning = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)
-    return Usage(
-        prompt,
-        cached if isinstance(cached, int) and prompt and 0 <= cached <= prompt else None,
-        output,
-        reasoning if isinstance(reasoning, int) and output and 0 <= reasoning <= output else None,
+def _with_way_out(error: ModelError, body: Mapping[str, Any]) -> ModelError:
+    """The error, with what to do where the vendor gives no summary of the reasoning to this account."""
+    asked = reasoning_of(body) if INFIX in body["model"] else {}
+    if "summary" not in asked or not _NO_SUMMARY.search(error.what):
+        return error
+    return ModelError(
+        error.kind,
+        error.what,
+        where=error.where,
+        fix="give the model a row in models.toml with reasoning_summary = false",
+        status=error.status,
+        retry_after=error.retry_after,
+        possibly_billed=error.possibly_billed,
     )
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS else None
-
-
-def _says_off(sent: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    if not entry.get("supports_reasoning"):
-        return True
-    text = json.dumps(sent).lower()
-    if any(word in text for word in ('"none"', "disabled", '"thinkingbudget": 0', '"thinking_budget": 0')):
-        return True
-    says_nothing = not any(word in text for word in ("thinking", "reasoning", "effort"))
-    return says_nothing and entry.get("litellm_provider") == "anthropic" and not entry.get("thinking_always_on")
-
-
-def _claude_refusal(model: str, sent: Mapping[str, Any]) -> str:
-    """What Anthropic refuses of a thinking Claude and litellm lets pass, or empty."""
-    thinking = sent.get("thinking")
-    if "claude" not in model or not isinstance(thinking, Mapping) or thinking.get("type") == "disabled":
-        return ""
-    if sent.get("temperature", 1) != 1:
-        return f"Claude takes temperature 1 alone while it thinks, not {sent['temperature']}"
-    budget, limit = thinking.get("budget_tokens", 0), sent.get("max_tokens", math.inf)
-    return f"the output limit of {limit} leaves no room beside {budget} tokens of thinking" if budget >= limit else ""
-
-
-def _bare_names() -> list[str]:
-    return [
-        f"{entry['litellm_provider']}/{name}"
-        for name, entry in litellm_map().items()
-        if "/" not in name and entry.get("mode") == "chat" and "litellm_provider" in entry
-    ]
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -16,9 +16,11 @@ from typing import Any
 
 from llmclf.config import LocalRow
 from llmclf.errors import ErrorKind, LlmclfError, MissingPieceError, ModelError
+from llmclf.llm.capabilities import Capabilities, ThinkingRow
 from llmclf.llm.model import Answer, Model, Request
 from llmclf.llm.prices import FREE, Price
 from llmclf.llm.routes.base import Route
+from llmclf.llm.thinking import SETTINGS
 from llmclf.llm.weights import own_path, weights_path
 from llmclf.types import Usage
 
@@ -47,6 +49,18 @@ class LocalRoute(Route):
             return []
         return [f"{self.model_id} does not think; leave `thinking` out or set it to 'off'"]
 
+    def capabilities(self) -> Capabilities:
+        """Words alone; an answer by a grammar, so that it has the form that was asked for."""
+        never = ThinkingRow("unsupported", note="llama.cpp's models here don't think")
+        off = ThinkingRow("exact", "{}", "it does not think: nothing is sent")
+        return Capabilities(
+            thinking={setting: off if setting == "off" else never for setting in SETTINGS},
+            json_schema=True,
+            logprobs=True,
+            context_tokens=self.row.context_tokens,
+            output_tokens=self.row.context_tokens,
+        )
+
     def missing_pieces(self) -> list[str]:
         """The package, or the weights."""
         found = []
@@ -73,7 +87,7 @@ class LocalRoute(Route):
         return f"local:{self.row.path}:{found.st_size}:{found.st_mtime_ns}"
 
     def body(self, request: Request) -> Mapping[str, Any]:
-        """An OpenAI-style chat body, with a grammar that admits only a letter, or a JSON schema."""
+        """An OpenAI-style chat body, with a grammar that admits only a letter, or a JSON schema, or neither."""
         body: dict[str, Any] = {
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
             "max_tokens": request.model.output_limit(request.output),
@@ -85,7 +99,7 @@ class LocalRoute(Route):
             grammar = " | ".join(f'"{letter}"' for letter in request.output.letters)
             # top_logprobs are of the whole vocabulary, before the grammar; letters are picked out later
             body |= {"max_tokens": 1, "grammar": f"root ::= {grammar}", "logprobs": True, "top_logprobs": 100}
-        else:
+        elif request.output.kind == "json":
             schema = {"name": "answer", "schema": request.output.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body

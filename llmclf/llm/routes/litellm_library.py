@@ -1,0 +1,55 @@
+"""The package litellm: imported at first use, kept offline and quiet, its connections closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+from typing import Any
+
+_IMPORTING = threading.Lock()
+_loaded = threading.Event()
+
+
+def load_litellm() -> Any:
+    """litellm, imported at first use (it takes seconds), kept offline and quiet."""
+    with _IMPORTING:
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network at import
+        os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else Claude's first call does
+        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it loads .env files into the environment
+        if "litellm" in sys.modules:
+            import litellm
+        else:
+            import warnings
+
+            with warnings.catch_warnings():  # it sets filters of its own for the whole process
+                warnings.simplefilter("ignore")
+                import litellm
+
+                litellm.ModelResponse()  # pydantic warns when it builds this class, at its first use
+        litellm.suppress_debug_info = True
+        if not _loaded.is_set() and "LITELLM_LOG" not in os.environ:
+            logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # it warns of settings on every call
+        _loaded.set()
+        return litellm
+
+
+def is_loaded() -> bool:
+    """True once `load_litellm` has returned in this process."""
+    return _loaded.is_set()
+
+
+async def close_clients() -> None:
+    """Closes the clients that litellm keeps for this event loop: a later loop may get the same id."""
+    if "litellm" not in sys.modules:
+        return
+    clients = load_litellm().in_memory_llm_clients_cache
+    ending = f"-{id(asyncio.get_running_loop())}"
+    for key in [key for key in clients.cache_dict if key.endswith(ending)]:
+        clients.ttl_dict.pop(key, None)
+        client = clients.cache_dict.pop(key)
+        with contextlib.suppress(Exception):  # whatever it is, it is not needed any more
+            await client.close()
