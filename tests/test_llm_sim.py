@@ -210,27 +210,6 @@ def test_a_level_of_thinking_it_does_not_take_is_named(runtime) -> None:
         runtime.check([Model("sim/m", thinking="max")])
 
 
-def test_faults_come_at_their_rate_and_as_errors() -> None:
-    """A share of calls ends without a usable answer, half of them empty."""
-    import asyncio
-
-    row = ROW.model_copy(update={"fault_rate": 0.2})
-    route = SimRoute("sim/m", row, {("t", f"h{n}", None): TARGET for n in range(COUNT)})
-
-    async def texts() -> list[str]:
-        made = []
-        for number in range(COUNT):
-            subject = Subject("t", f"c{number}", None, f"h{number}", "k", "p")
-            request = Request(Model("sim/m"), (Message("user", "x"),), Output("json", choices=CHOICES), subject)
-            made.append((await route.send(request, {}, 1)).text)
-        return made
-
-    found = asyncio.run(texts())
-    bad = [text for text in found if not text.startswith("{")]
-    assert len(bad) / COUNT == pytest.approx(0.2, abs=0.026)
-    assert sum(not text for text in bad) / len(bad) == pytest.approx(0.5, abs=0.08)
-
-
 def test_counts_stay_within_the_output_limit() -> None:
     """However small the limit, no count is negative and none is above it; latency is the row's median."""
     import asyncio

@@ -1,4 +1,4 @@
-"""The structured answer of an llm classifier: evidence, rationale, label, confidence, in that order."""
+"""The answer of an llm classifier, read strictly: evidence, rationale, label and confidence, or one letter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from llmclf.errors import ModelError
 from llmclf.llm.answers import json_object
 from llmclf.render import Transcript
-from llmclf.types import Evidence, Task
+from llmclf.types import Evidence, ScoreMethod, Task
 
 _QUOTE_MARKS = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " "})
 
@@ -24,6 +24,24 @@ class ExplainedAnswer:
     """How sure the model says it is of its label, 0 to 1."""
     rationale: str
     evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one answer, or several together, say of an item."""
+
+    label: str
+    score: float | None = None
+    """The target's, 0 to 1."""
+    score_method: ScoreMethod = "none"
+    rationale: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    def flags(self, target: str, threshold: float | None) -> bool:
+        """True where the score reaches the threshold; without either, where the label is the target."""
+        if self.score is not None and threshold is not None:
+            return self.score >= threshold
+        return self.label == target
 
 
 def answer_schema(task: Task) -> dict[str, Any]:
@@ -66,14 +84,54 @@ def read_explained(text: str, task: Task, transcript: Transcript, where: str) ->
     return ExplainedAnswer(label, float(confidence), rationale, evidence)
 
 
+def read_explanation(text: str, task: Task, transcript: Transcript, where: str) -> Reading:
+    """An explained answer with its verbalized score; ModelError as `read_explained`.
+
+    The score is (1 + confidence) / 2 where the label is the target, else (1 - confidence) / 2: at the
+    threshold .5 an item is flagged exactly where the label says so.
+    """
+    read = read_explained(text, task, transcript, where)
+    sign = 1 if read.label == task.target else -1
+    return Reading(read.label, (1 + sign * read.confidence) / 2, "verbalized", read.rationale, read.evidence)
+
+
+def read_letter(
+    text: str,
+    task: Task,
+    where: str,
+    *,
+    logprobs: Mapping[str, float] | None = None,
+    threshold: float | None = None,
+) -> Reading:
+    """The label a letter stands for; ModelError `unparsable` where the answer is none of the letters.
+
+    With log-probabilities the score is the target's share among the letters, and the label the target
+    where that reaches the threshold, else the likeliest other.
+    """
+    letters = tuple(chr(ord("A") + number) for number in range(len(task.labels)))
+    letter = text.strip("().:*\"' ")
+    if letter not in letters:
+        raise ModelError("unparsable", "the answer is not one of the letters", where=where, got=text)
+    label = task.label_names[letters.index(letter)]
+    if not logprobs:
+        return Reading(label)
+    shares = dict(zip(task.label_names, letter_scores(logprobs, letters).values(), strict=True))
+    score = shares.pop(task.target)
+    if threshold is not None:
+        label = task.target if score >= threshold else max(shares, key=shares.__getitem__)
+    return Reading(label, score, "logprob")
+
+
 def ground(quote: str, turn: int | None, transcript: Transcript) -> Evidence:
     """The quote as evidence; `grounded` where it stands, word for word, in the text that was sent.
 
     White space, case and the shape of quotation marks don't count. A quote found in another turn
-    than named gets the turn it stands in.
+    than named gets the turn it stands in. Words that stand in a picture or recording that was sent
+    count as text, where they are known.
     """
     wanted = _plain(quote)
-    places = [number for number, line in transcript.turns if wanted and wanted in _plain(line)]
+    seen = (*transcript.turns, *transcript.spoken)
+    places = [number for number, text in seen if wanted and wanted in _plain(text)]
     if not places:
         return Evidence(quote, turn, grounded=False)
     return Evidence(quote, turn if turn in places else places[0])

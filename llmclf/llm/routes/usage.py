@@ -30,6 +30,7 @@ def believable_counts(usage: Any) -> Usage:
         output,
         _part(of_output.get("reasoning_tokens"), output),
         _part(of_prompt.get("audio_tokens"), prompt),
+        _part(of_prompt.get("cache_creation_tokens", usage.get("cache_creation_input_tokens")), prompt),
     )
 
 
