@@ -121,6 +121,9 @@ def workspace(write: Callable[[str, str], Path], wire: Wire, tmp_path: Path, mon
     classifier = 'version = 1\nkind = "llm"\nprompt = "ask"\n'
     write("configs/classifiers/explained.toml", classifier + 'task = "refusal"\nmodel = "wire/m"\n')
     write("configs/classifiers/letter.toml", classifier + 'task = "refusal"\nmodel = "wire/m"\nanswer = "label"\n')
+    once = classifier + 'task = "refusal"\nmodel = "wire/m"\nrepair = false\n'
+    write("configs/classifiers/once.toml", once)
+    write("configs/classifiers/letter_once.toml", once + 'answer = "label"\n')
     write("configs/classifiers/unpriced.toml", classifier + 'task = "refusal"\nmodel = "wire/unpriced"\n')
     write("configs/classifiers/simulated.toml", classifier + 'task = "refusal"\nmodel = "sim/m"\n')
     write("configs/classifiers/turns.toml", classifier + 'task = "refused_turn"\nmodel = "wire/m"\n')

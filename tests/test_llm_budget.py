@@ -39,9 +39,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     most = [0]
     before = Budget.areserve
 
-    async def areserve(self: Budget, nano: int, where: str = "") -> None:
-        await before(self, nano, where)
+    async def areserve(self: Budget, nano: int, where: str = "", **more: Any) -> Any:
+        made = await before(self, nano, where, **more)
         most[0] = max(most[0], self.spent_nano + self.reserved_nano)
+        return made
 
     monkeypatch.setattr(Budget, "areserve", areserve)
     yield most
@@ -172,15 +173,16 @@ def test_the_month_is_a_cap_over_all_runs(workspace, wire, write) -> None:
         llm(runtime).classify(conversations(1)["c000"])
     write("llmclf.toml", f"version = 1\nusd_per_month = {(one + 400_000) / 1e9}\n")
     with Runtime(workspace / "store.db", workspace=workspace) as runtime:
-        assert runtime.budget.cap_nano == one + 100_000
+        assert runtime.budget.left_nano() == one + 100_000
         found = llm(runtime).predict(conversations(3), [Item("c001")])
         assert found[0].label == "clean"
         found = llm(runtime).predict(conversations(3), [Item("c002")])
         assert found[0].error is not None
         assert found[0].error.kind == "over_budget"
     with Runtime(workspace / "store.db", workspace=workspace, max_usd=50) as runtime:
-        assert runtime.budget.cap_nano is not None
-        assert runtime.budget.cap_nano < one  # the smaller of both caps holds
+        left = runtime.budget.left_nano()
+        assert left is not None
+        assert left < one  # the smaller of both caps holds
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf")])
@@ -211,14 +213,14 @@ def test_no_order_of_calls_passes_the_cap(cap: int, steps: list[Any]) -> None:
     budget = Budget(cap)
     for nano, end in steps:
         try:
-            budget.reserve(nano)
+            reserved = budget.reserve(nano)
         except ModelError as error:
             assert error.kind == "over_budget"
             assert budget.overrun or budget.spent_nano + budget.reserved_nano + nano > cap
             continue
         assert budget.spent_nano + budget.reserved_nano <= cap
         bill = {"less": nano // 2, "all": nano, "unknown": None, "free": 0, "more": nano + 1}[end]
-        budget.settle(nano, bill)
+        budget.settle(reserved, bill)
         if end == "more":
             assert budget.overrun
 
@@ -231,11 +233,11 @@ def test_threads_share_one_cap() -> None:
     def work() -> None:
         for _ in range(25):
             try:
-                budget.reserve(10)
+                reserved = budget.reserve(10)
             except ModelError:
                 done.append(False)
             else:
-                budget.settle(10, 10)
+                budget.settle(reserved, 10)
                 done.append(True)
 
     threads = [threading.Thread(target=work) for _ in range(8)]

@@ -596,7 +596,7 @@ def test_nothing_is_left_running() -> None:
                 await asyncio.sleep(1)
 
         await asyncio.gather(*(call() for _ in range(5)))
-        await asyncio.sleep(0)
+        await asyncio.sleep(1)
         gc.collect()
         return len(asyncio.all_tasks())
 

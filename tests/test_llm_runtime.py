@@ -65,7 +65,7 @@ def test_two_runtimes_on_one_file_buy_once(workspace, wire) -> None:
     wire.next(chat(ANSWER), chat("no JSON at all"))
     for _ in range(2):
         with Runtime(workspace / "store.db", workspace=workspace, max_usd=5) as runtime:
-            found = llm(runtime).predict(many(2), [Item("c0"), Item("c1")])
+            found = llm(runtime, "once").predict(many(2), [Item("c0"), Item("c1")])
             assert sorted(str(p.label) for p in found) == ["None", "clean"]
     assert len(wire.received) == 2
 

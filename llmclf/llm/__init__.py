@@ -3,6 +3,7 @@
 model       Model, Request, Answer, Response: the values
 prices      what a token costs, offline
 budget      the hard cap: reserve before sending, settle after
+caps        caps that the processes of one store share: by month, day, hour, and of sweeps
 routes/     litellm (vendors), local (llama.cpp in this process), sim (a simulated vendor)
 weights     weights of local models: where they are, how to get them
 loop        the runtime's own event loop; the same request under way is sent once

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 from llmclf.errors import LlmclfError, ModelError
 from llmclf.llm.budget import Budget
+from llmclf.llm.caps import Reservation
+from llmclf.llm.media_tokens import media_tokens
 from llmclf.llm.model import Answer, Request, Response
+from llmclf.llm.pace import Pace
 from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
+from llmclf.llm.telemetry import Spans
 from llmclf.store import CallDone, CallSent, Store, StoredAnswer
+from llmclf.types import Usage
 
 _ATTEMPTS = 4
+_BYTES_PER_TOKEN = 3  # for the pace: vendors count before they know, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,55 +42,266 @@ class Prepared:
     run_id: str
 
 
-@dataclass(slots=True)
-class _Tried:
-    """How the attempts at one call ended: an answer or an error."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What all calls of one runtime share."""
 
-    answer: Answer | None = None
-    error: LlmclfError | None = None
-    attempts: int = 0
-    possibly_billed: bool = False
-    """True where any attempt without an answer may have been charged for."""
-    last_is_billed: bool = False
-    """True where the last one may."""
+    store: Store
+    budget: Budget
+    pace: Pace
+    spans: Spans
+    owner: str
+
+    async def call(self, prepared: Prepared, price: Price, asked: float) -> Response:
+        """The response of the model. Raises ModelError for every way in which a call can fail.
+
+        `asked` is the moment of `time.monotonic()` since which it waits for its turn.
+        """
+        made = _Call(self, prepared, price, asked)
+        with self.spans.call(prepared.request, prepared.route, prepared.body, prepared.run_id) as span:
+            try:
+                response = await made.run()
+            finally:
+                span.note(call_id=made.call_id, attempts=made.attempts, queue_seconds=made.queue_seconds)
+            span.done(response)
+            return response
 
 
-async def call(prepared: Prepared, price: Price, store: Store, budget: Budget) -> Response:
-    """The response of the model. Raises ModelError for every way in which a call can fail."""
-    request, route = prepared.request, prepared.route
-    reserved = price.worst_case(len(prepared.text.encode()), request.model.output_limit(request.output))
-    if route.simulated:
-        budget = Budget(None)  # simulated dollars are recorded, but are no part of what may be spent
-    await budget.areserve(reserved, request.model.id)
-    call_id = uuid4().hex
+class _Call:
+    """One call under way: the attempts at it, and the money set aside for them."""
 
-    async def book_lost(error: LlmclfError) -> None:
-        await _record_lost(error, prepared, store, reserved, price)
+    def __init__(self, caller: Caller, prepared: Prepared, price: Price, asked: float) -> None:
+        request, route = prepared.request, prepared.route
+        self.caller = caller
+        self.prepared = prepared
+        self.price = price
+        self.asked = asked
+        self.call_id = uuid4().hex
+        # simulated dollars are recorded, but are no part of what may be spent
+        self.budget = Budget(None) if route.simulated else caller.budget
+        limit = request.model.output_limit(request.output)
+        media = media_tokens([one for message in request.messages for one in message.media], request.model.id)
+        self.reserved = price.worst_case(len(prepared.text.encode()), limit, media)
+        self.tokens = math.ceil(len(prepared.text) / _BYTES_PER_TOKEN) + media + limit
+        self.sends_audio = any(one.kind == "audio" for message in request.messages for one in message.media)
+        self.deadline = math.inf if request.deadline is None else request.deadline
+        self.is_recorded = False
+        """The store knows of it."""
+        self.started: float | None = None
+        """When it was sent first."""
+        self.answer: Answer | None = None
+        self.error: LlmclfError | None = None
+        self.attempts = 0
+        self.possibly_billed = False
+        """True where any attempt without an answer may have been charged for."""
+        self.last_is_billed = False
+        """True where the last one may."""
 
-    bill: int | None = 0
-    try:
-        await _record_sent(call_id, prepared, store, reserved)
-        bill = None  # once it is sent, one that is cancelled or breaks off keeps its reservation
-        started = time.monotonic()
-        tried = await _try(prepared, budget, reserved, book_lost)
-        done = _outcome(tried, time.monotonic() - started, price)
-        bill = done.cost_nano if tried.answer or tried.last_is_billed else 0
-    finally:
-        budget.settle(reserved, bill)
-    store.call_done(call_id, done)
-    if tried.answer is None:
-        assert tried.error is not None
-        raise tried.error
-    return Response(
-        tried.answer,
-        call_id,
-        done.cost_nano,
-        done.latency_seconds,
-        tried.attempts,
-        False,
-        route.simulated,
-        route.name,
-    )
+    @property
+    def queue_seconds(self) -> float:
+        """How long it waited for its turn, so far or in all."""
+        return (time.monotonic() if self.started is None else self.started) - self.asked
+
+    async def run(self) -> Response:
+        """Reserves, sends, settles and records."""
+        self.money = await self.budget.areserve(self.reserved, self.prepared.request.model.id)
+        bill: int | None = 0
+        try:
+            try:
+                await self._try()
+            except BaseException:
+                bill = None if self.started is not None else 0  # cancelled: what was sent keeps its reservation
+                raise
+            done = self._outcome()
+            bill = done.cost_nano if self.answer or self.last_is_billed else 0
+        finally:
+            self.budget.settle(self.money, bill)
+        if self.is_recorded:
+            self.caller.store.call_done(self.call_id, done)
+        if self.answer is None:
+            assert self.error is not None
+            if isinstance(self.error, ModelError):
+                self.error.possibly_billed = self.possibly_billed
+            raise self.error
+        route = self.prepared.route
+        return Response(
+            self.answer,
+            self.call_id,
+            done.cost_nano,
+            done.latency_seconds,
+            self.attempts,
+            False,
+            route.simulated,
+            route.name,
+        )
+
+    async def _try(self) -> None:
+        """Sends, and sends again what may pass, within one deadline over all attempts.
+
+        An attempt that failed and may have been billed keeps its reservation for good; the next one
+        reserves anew, so that retries can't pass the cap either. A wait that would pass the deadline
+        is not begun.
+        """
+        try:
+            self.answer = await self._attempt()
+        except LlmclfError as error:
+            self.error = error
+            if self.attempts and isinstance(error, ModelError) and error.retryable:
+                await self._try_again(error)
+
+    async def _try_again(self, first: ModelError) -> None:
+        from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+        backoff = wait_random_exponential(multiplier=0.5, max=20)
+        failed = [first]
+
+        async def attempt() -> Answer:
+            if failed:
+                raise failed.pop()  # tenacity counts the one that was made, and waits before the next
+            return await self._attempt()
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, ModelError) else None
+            return backoff(state) if asked is None else asked + 0.05
+
+        def stop(state: RetryCallState) -> bool:
+            return state.attempt_number >= _ATTEMPTS or time.monotonic() + state.upcoming_sleep > self.deadline
+
+        retrying = AsyncRetrying(
+            stop=stop,
+            wait=wait,
+            retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
+            reraise=True,
+        )
+        with contextlib.suppress(LlmclfError):  # the last error of an attempt that was sent is kept
+            self.answer = await retrying(attempt)
+
+    async def _attempt(self) -> Answer:
+        """One attempt, when its turn has come."""
+        request, route = self.prepared.request, self.prepared.route
+        with await self.caller.pace.turn(request.model.id, route.endpoint(), self.tokens, self.deadline) as turn:
+            await self._record_attempt()
+            self.attempts += 1
+            try:
+                answer = await route.send(request, self.prepared.body, self.deadline - time.monotonic())
+            except LlmclfError as error:
+                self.error = error
+                self.last_is_billed = isinstance(error, ModelError) and error.possibly_billed
+                self.possibly_billed = self.possibly_billed or self.last_is_billed
+                raise
+            turn.answered(_all_tokens(answer.usage))
+            return answer
+
+    async def _record_attempt(self) -> None:
+        """Money is spent once the store knows of it: the call before it is sent, a lost attempt before the next."""
+        if self.started is None:
+            await self._record_sent(self.call_id, self.money)
+            self.is_recorded = True
+            self.budget.confirm(self.money, self.prepared.request.model.id)
+            self.started = time.monotonic()
+            self.deadline = min(self.deadline, self.started + self.prepared.request.timeout)
+        elif self.last_is_billed:
+            # not patient: two calls that hold money and want more would wait for each other
+            lost = await self.budget.areserve(self.reserved, self.prepared.request.model.id, patient=False)
+            self.budget.settle(lost, None)  # the first stays for good, whatever becomes of the next
+            await self._record_lost(lost)
+            self.budget.confirm(lost, self.prepared.request.model.id)
+        if self.deadline <= time.monotonic():
+            raise ModelError("timeout", "its turn came after the deadline", where=self.prepared.request.model.id)
+
+    async def _record_sent(self, call_id: str, money: Reservation) -> None:
+        prepared, caller = self.prepared, self.caller
+        request, route, subject = prepared.request, prepared.route, prepared.request.subject
+        written = caller.store.call_sent(
+            CallSent(
+                call_id=call_id,
+                run_id=prepared.run_id,
+                request_hash=prepared.hash,
+                repeat=request.repeat,
+                conversation_id=subject.conversation_id,
+                turn=subject.turn,
+                classifier_id=subject.classifier_id,
+                model=request.model.id,
+                route=route.name,
+                endpoint=route.endpoint(),
+                prompt_id=subject.prompt_id,
+                thinking="" if request.model.thinking is None else str(request.model.thinking),
+                request_json=prepared.text,
+                reserved_nano=self.reserved,
+                sent_at=money.moment,
+                simulated=route.simulated,
+                owner=caller.owner,
+            )
+        )
+        if self.reserved and not route.simulated:
+            await asyncio.wrap_future(written)
+
+    async def _record_lost(self, money: Reservation) -> None:
+        """Books the last attempt, which may have been billed, as a failed call of its own, at its worst case."""
+        if not self.reserved or self.prepared.route.simulated:
+            return
+        assert self.error is not None
+        call_id = uuid4().hex
+        await self._record_sent(call_id, money)
+        lost = CallDone(
+            state="failed",
+            finished_at=datetime.now(UTC),
+            price_json=_price_json(self.price),
+            possibly_billed=True,
+            error_kind=_kind(self.error),
+            error_message=self.error.message,
+        )
+        self.caller.store.call_done(call_id, lost)
+
+    def _outcome(self) -> CallDone:
+        """The row of the call, without the attempts that `_record_lost` gave rows of their own."""
+        answer, error = self.answer, self.error
+        seconds = 0.0 if self.started is None else time.monotonic() - self.started
+        if answer is None:
+            assert error is not None
+            return CallDone(
+                state="failed",
+                finished_at=datetime.now(UTC),
+                cost_nano=None if self.last_is_billed and not self.price.is_free else 0,
+                price_json=_price_json(self.price),
+                latency_seconds=seconds,
+                queue_seconds=self.queue_seconds,
+                attempts=self.attempts,
+                possibly_billed=self.last_is_billed,
+                error_kind=_kind(error),
+                error_message=error.message,
+            )
+        return CallDone(
+            state="done",
+            finished_at=datetime.now(UTC),
+            text=answer.text,
+            reasoning=answer.reasoning,
+            finish_reason=answer.finish_reason,
+            label_logprobs=answer.label_logprobs,
+            usage=answer.usage,
+            cost_nano=self.price.cost(answer.usage, audio_sent=self.sends_audio),
+            price_json=_price_json(self.price),
+            latency_seconds=seconds if answer.latency_seconds is None else answer.latency_seconds,
+            queue_seconds=self.queue_seconds,
+            first_byte_seconds=answer.first_byte_seconds,
+            attempts=self.attempts,
+            sent_thinking=answer.sent_thinking,
+        )
+
+
+@cache
+def _price_json(price: Price) -> str:
+    return price.to_json()
+
+
+def _kind(error: LlmclfError) -> str:
+    return error.kind if isinstance(error, ModelError) else "internal"
+
+
+def _all_tokens(usage: Usage) -> int | None:
+    known = usage.input_tokens is not None and usage.output_tokens is not None
+    return usage.input_tokens + usage.output_tokens if known else None  # type: ignore[operator]
 
 
 def from_store(stored: StoredAnswer, route: Route) -> Response:
@@ -102,134 +322,4 @@ def from_store(stored: StoredAnswer, route: Route) -> Response:
         True,
         stored.simulated,
         route.name,
-    )
-
-
-async def _record_sent(call_id: str, prepared: Prepared, store: Store, reserved: int) -> None:
-    request, route = prepared.request, prepared.route
-    subject = request.subject
-    written = store.call_sent(
-        CallSent(
-            call_id=call_id,
-            run_id=prepared.run_id,
-            request_hash=prepared.hash,
-            repeat=request.repeat,
-            conversation_id=subject.conversation_id,
-            turn=subject.turn,
-            classifier_id=subject.classifier_id,
-            model=request.model.id,
-            route=route.name,
-            endpoint=route.endpoint(),
-            prompt_id=subject.prompt_id,
-            thinking="" if request.model.thinking is None else str(request.model.thinking),
-            request_json=prepared.text,
-            reserved_nano=reserved,
-            sent_at=datetime.now(UTC),
-            simulated=route.simulated,
-        )
-    )
-    if reserved and not route.simulated:
-        await asyncio.wrap_future(written)  # money is only spent once the store knows of it
-
-
-async def _record_lost(error: LlmclfError, prepared: Prepared, store: Store, reserved: int, price: Price) -> None:
-    """Books an attempt that may have been billed as a failed call of its own, at its worst case, for good."""
-    if not reserved or prepared.route.simulated:
-        return
-    call_id = uuid4().hex
-    await _record_sent(call_id, prepared, store, reserved)
-    lost = _Tried(error=error, attempts=1, possibly_billed=True, last_is_billed=True)
-    store.call_done(call_id, _outcome(lost, None, price))
-
-
-async def _try(
-    prepared: Prepared, budget: Budget, reserved: int, book_lost: Callable[[LlmclfError], Awaitable[None]]
-) -> _Tried:
-    """Sends, and sends again what may pass, within one deadline over all attempts.
-
-    An attempt that failed and may have been billed keeps its reservation for good (`book_lost` keeps
-    it in the store); the next one reserves anew, so that retries can't pass the cap either. A wait
-    that would pass the deadline is not begun.
-    """
-    from tenacity import (
-        AsyncRetrying,
-        retry_if_exception,
-        stop_after_attempt,
-        stop_before_delay,
-        wait_random_exponential,
-    )
-
-    request, route = prepared.request, prepared.route
-    deadline = time.monotonic() + request.timeout
-    if request.deadline is not None:
-        deadline = min(deadline, request.deadline)
-    backoff = wait_random_exponential(multiplier=0.5, max=20)
-    tried = _Tried()
-
-    def wait(state: Any) -> float:
-        asked: float | None = state.outcome.exception().retry_after
-        return backoff(state) if asked is None else asked + 0.05
-
-    async def send() -> Answer:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise ModelError("timeout", "its turn came after the deadline", where=request.model.id)
-        if tried.last_is_billed:
-            budget.reserve(reserved, request.model.id)
-            budget.settle(reserved, None)  # the first stays for good, whatever becomes of the next
-            assert tried.error is not None
-            await book_lost(tried.error)
-        tried.attempts += 1
-        try:
-            return await route.send(request, prepared.body, left)
-        except LlmclfError as error:
-            tried.error = error
-            tried.last_is_billed = isinstance(error, ModelError) and error.possibly_billed
-            tried.possibly_billed = tried.possibly_billed or tried.last_is_billed
-            raise
-
-    retrying = AsyncRetrying(
-        stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(deadline - time.monotonic()),
-        wait=wait,
-        retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
-        reraise=True,
-    )
-    try:
-        tried.answer = await retrying(send)
-    except LlmclfError as error:
-        tried.error = tried.error or error
-        if isinstance(tried.error, ModelError):
-            tried.error.possibly_billed = tried.possibly_billed
-    return tried
-
-
-def _outcome(tried: _Tried, seconds: float | None, price: Price) -> CallDone:
-    """The row of the call, without the attempts that `book_lost` gave rows of their own."""
-    answer, error = tried.answer, tried.error
-    if answer is None:
-        assert error is not None
-        return CallDone(
-            state="failed",
-            finished_at=datetime.now(UTC),
-            cost_nano=None if tried.last_is_billed and not price.is_free else 0,
-            price_json=price.to_json(),
-            latency_seconds=seconds,
-            attempts=tried.attempts,
-            possibly_billed=tried.last_is_billed,
-            error_kind=error.kind if isinstance(error, ModelError) else "internal",
-            error_message=error.message,
-        )
-    return CallDone(
-        state="done",
-        finished_at=datetime.now(UTC),
-        text=answer.text,
-        reasoning=answer.reasoning,
-        finish_reason=answer.finish_reason,
-        label_logprobs=answer.label_logprobs,
-        usage=answer.usage,
-        cost_nano=price.cost(answer.usage),
-        price_json=price.to_json(),
-        latency_seconds=seconds if answer.latency_seconds is None else answer.latency_seconds,
-        attempts=tried.attempts,
-        sent_thinking=answer.sent_thinking,
     )

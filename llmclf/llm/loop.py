@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from llmclf.errors import ModelError
+from llmclf.llm.calls import Caller
 from llmclf.llm.model import Response
 
 Key = tuple[str, int]
@@ -18,7 +19,8 @@ Key = tuple[str, int]
 class LoopThread:
     """An event loop on a thread of its own, with the limit on calls under way and the requests they answer."""
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, caller: Caller) -> None:
+        self.caller = caller
         self._pid = os.getpid()
         self.loop = asyncio.new_event_loop()
         self.limit = asyncio.Semaphore(concurrency)

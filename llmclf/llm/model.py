@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llmclf.types import Usage, canonical_json, content_hash
+from llmclf.store.texts import storable
+from llmclf.types import Usage
 
 Thinking = Literal["off", "minimal", "low", "medium", "high", "max"] | int
 """A level, or a number of reasoning tokens."""
@@ -67,6 +70,11 @@ class Message:
     content: str
     media: tuple[Media, ...] = ()
     """After the words, numbered by kind: image 1, image 2, audio 1."""
+
+    def __post_init__(self) -> None:
+        whole = storable(self.content)
+        if whole is not self.content:
+            object.__setattr__(self, "content", whole)  # half a character can neither be sent nor stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +154,12 @@ class Response:
     route: str
 
 
-def request_hash(body: Mapping[str, Any], endpoint: str) -> str:
-    """Sha256 over the canonical body as sent and the resolved endpoint."""
-    return content_hash({"endpoint": endpoint, "body": body})
-
-
 def body_text(body: Mapping[str, Any]) -> str:
-    """The body as canonical JSON, as it is stored."""
-    return canonical_json(body)
+    """The body as canonical JSON, as it is hashed and stored: equal bodies give equal text."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def request_hash(text: str, endpoint: str) -> str:
+    """Sha256 over the body as sent (its canonical JSON) and the resolved endpoint."""
+    whole = f'{{"body":{text},"endpoint":{json.dumps(endpoint, ensure_ascii=False)}}}'
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()

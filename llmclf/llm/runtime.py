@@ -7,33 +7,37 @@ import concurrent.futures
 import math
 import os
 import threading
+import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeGuard, TypeVar
+from typing import Any, Literal, Self, TypeGuard, TypeVar, get_args
+from uuid import uuid4
 
-from llmclf.config import LocalRow, Privacy, SimRow, VendorRow, load_models, load_prices, load_workspace
+from llmclf.config import Privacy, load_models, load_pace, load_prices, load_workspace
 from llmclf.config.loading import as_folder
-from llmclf.errors import BudgetError, ConfigError, LlmclfError
+from llmclf.errors import ConfigError, LlmclfError, ModelError, nearest
 from llmclf.llm.budget import Budget
-from llmclf.llm.calls import Prepared, call, from_store
+from llmclf.llm.calls import Caller, Prepared, from_store
+from llmclf.llm.caps import Period, SharedCaps
 from llmclf.llm.loop import LoopThread
 from llmclf.llm.model import Model, Request, Response, body_text, request_hash
-from llmclf.llm.prices import Price
+from llmclf.llm.pace import Pace
 from llmclf.llm.routes.base import Route
-from llmclf.llm.routes.litellm import LitellmRoute
-from llmclf.llm.routes.local import LocalRoute
-from llmclf.llm.routes.sim import SimRoute, Truth
+from llmclf.llm.routes.making import RouteMaker
+from llmclf.llm.routes.sim import Truth
+from llmclf.llm.rules import check_allowed, checked_price
+from llmclf.llm.telemetry import Spans
 from llmclf.render.redaction import Redaction
-from llmclf.store import Store
+from llmclf.store import Store, StoredAnswer
 from llmclf.types import Conversation, Dataset, Task
 
 T = TypeVar("T")
 IN_MEMORY = ":memory:"
 _END_SECONDS = 2.0  # how long the end of cancelled work is waited for
-Cache = Literal["read-write", "off"]
+Cache = Literal["read-write", "read-only", "off"]
+"""How answers in the store are used: `read-only` never asks a model, `off` always does."""
 
 
 class Runtime:
@@ -43,10 +47,13 @@ class Runtime:
             classifier = llmclf.load_classifier("refusal_to_transfer", runtime=runtime)
 
     `store` is a path, a Store, or None (or ":memory:") for one in memory. `max_usd` caps what is spent
-    through this runtime; without it the workspace's `usd_per_month` holds, and without that a model
-    that costs money can't be called. `cache="off"` asks everything anew; `concurrency` is how many calls are
-    under way at once. One thread runs the event loop for all callers; a child made by fork makes its
-    own, and has what was left of the cap for itself: give each child a cap of its own.
+    through this runtime. The workspace's caps for hour, day and month hold as well, for all processes
+    on one store together; without any cap a model that costs money can't be called. `cache="off"` asks
+    everything anew, `cache="read-only"` nothing: what is not in the store fails as `not_found`.
+    `concurrency` is how many calls are under way at once, fewer where a vendor pushes back. `tracer_provider` is
+    OpenTelemetry's: each call becomes a span without words. One thread runs the event loop for all
+    callers; a child made by fork makes its own, and has what was left of `max_usd` for itself: give
+    each child a cap of its own.
     """
 
     def __init__(
@@ -57,23 +64,27 @@ class Runtime:
         workspace: str | Path | None = None,
         cache: Cache = "read-write",
         concurrency: int = 8,
+        tracer_provider: Any = None,
     ) -> None:
-        _check_arguments(store, max_usd, concurrency)
+        _check_arguments(store, max_usd, concurrency, cache)
         self.workspace = as_folder(workspace)
         self.rules = load_workspace(self.workspace)
-        self._rows = load_models(self.workspace)
-        self._prices = load_prices(self.workspace)
+        self._truth: dict[tuple[str, str, int | None], Truth] = {}
+        self._maker = RouteMaker(load_models(self.workspace), load_prices(self.workspace), self.workspace, self._truth)
+        self._pace_rows = load_pace(self.workspace)
+        self._spans = Spans(tracer_provider)
         self.redaction = _redaction(self.rules.privacy)
         self._owns_store = not isinstance(store, Store)
         path = None if store == IN_MEMORY else store
         self.store = path if isinstance(path, Store) else Store(path, redaction=self.redaction)
         self.cache: Cache = cache
+        self.owner = uuid4().hex
+        """What this runtime's calls and its slices of shared caps are booked under."""
         self.budget = self._make_budget(max_usd)
         self.run_id = ""
         """The run that calls are booked on; set by whoever runs something."""
         self.concurrency = concurrency
         """Calls under way at once."""
-        self._truth: dict[tuple[str, str, int | None], Truth] = {}
         self._routes: dict[str, Route] = {}
         self._checked: set[Model] = set()
         self._lock = threading.Lock()
@@ -88,7 +99,7 @@ class Runtime:
         self._check_process()
         with self._lock:
             if model_id not in self._routes:
-                self._routes[model_id] = self._make_route(model_id)
+                self._routes[model_id] = self._maker.make(model_id)
             return self._routes[model_id]
 
     def check(self, models: Iterable[Model]) -> None:
@@ -100,7 +111,7 @@ class Runtime:
         wanted = list(dict.fromkeys(models))
         _raise_any([problem for model in wanted for problem in self._problems(model)])
         for model in wanted:
-            self._check_money(model.id)
+            checked_price(model.id, self.route(model.id), self.budget)
 
     async def prepare(self, model_id: str) -> None:
         """Waits until the client of a model is loaded, which takes seconds once in a process."""
@@ -142,6 +153,8 @@ class Runtime:
 
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the runtime's own loop and waits for it from any other; cancelling one cancels both."""
+        if self._loop_thread is not None and self._loop_thread.alive and self._loop_thread.is_current:
+            return await work
         try:
             return await asyncio.wrap_future(self._submit(work))
         except asyncio.CancelledError:
@@ -184,34 +197,49 @@ class Runtime:
 
     async def _respond(self, request: Request) -> Response:
         """Looks into the store, joins whoever is asking the same, or asks."""
+        asked = time.monotonic()
         prepared = await self._prepare(request)
+        if prepared.route.replays:
+            return self._found(prepared, prepared.route.recorded(request, prepared.body, self.store))
         if self.cache == "off":
-            return await self._call(prepared)
+            return await self._call(prepared, asked)
         stored = self.store.stored_answer(prepared.hash, request.repeat)
-        if stored is not None:
-            return from_store(stored, prepared.route)
+        if stored is not None or self.cache == "read-only":
+            return self._found(prepared, stored)
         key = (prepared.hash, request.repeat)
-        response, shared = await self._current().flights.join(key, lambda: self._call(prepared), request.timeout)
+        response, shared = await self._current().flights.join(key, lambda: self._call(prepared, asked), request.timeout)
         return replace(response, cached=True) if shared else response
+
+    def _found(self, prepared: Prepared, stored: StoredAnswer | None) -> Response:
+        """The response of an answer that was bought earlier; ModelError where there is none."""
+        if stored is None:
+            raise ModelError(
+                "not_found",
+                "this was not asked before, and nobody is to be asked now",
+                where=prepared.request.model.id,
+                fix="use cache='read-write' (--cache read-write), or the model itself in place of its replay",
+            )
+        return from_store(stored, prepared.route)
 
     async def _prepare(self, request: Request) -> Prepared:
         model_id = request.model.id
-        self._check_allowed(model_id)
         route = self.route(model_id)
+        check_allowed(model_id, route, self.rules)
         await route.prepare()
         body = route.body(request)
-        hash_ = request_hash(body, route.endpoint())
+        text = body_text(body)
         run_id = request.subject.run_id or self.run_id
-        return Prepared(request, route, body, body_text(body), hash_, run_id)
+        return Prepared(request, route, body, text, request_hash(text, route.endpoint()), run_id)
 
-    async def _call(self, prepared: Prepared) -> Response:
+    async def _call(self, prepared: Prepared, asked: float) -> Response:
         model = prepared.request.model
         if model not in self._checked:
             _raise_any(self._problems(model, pieces=False))  # a local model says itself which piece it misses
             self._checked.add(model)
-        price = self._check_money(model.id)
-        async with self._current().limit:
-            return await call(prepared, price, self.store, self.budget)
+        price = checked_price(model.id, prepared.route, self.budget)
+        current = self._current()
+        async with current.limit:
+            return await current.caller.call(prepared, price, asked)
 
     # --- housekeeping -----------------------------------------------------------------------
 
@@ -219,11 +247,15 @@ class Runtime:
         """Ends calls under way, closes clients, writes what is left and closes the store it opened."""
         if self._closed:
             return
+        self._check_process()  # a child of the one that made it must not give its parent's money back
         self._closed = True
         if self._loop_thread is not None and self._loop_thread.alive:
             self._loop_thread.stop(route.aclose for route in self._routes.values())
-        if self._owns_store:
-            self.store.close()
+        try:
+            self.budget.close()
+        finally:
+            if self._owns_store:
+                self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -243,7 +275,10 @@ class Runtime:
         self._check_process()
         with self._lock:
             if self._loop_thread is None or not self._loop_thread.alive:
-                self._loop_thread = LoopThread(self.concurrency)
+                pace = Pace(self._pace_rows, self.store, concurrency=self.concurrency)
+                caller = Caller(self.store, self.budget, pace, self._spans, self.owner)
+                self._loop_thread = LoopThread(self.concurrency, caller)
+                asyncio.run_coroutine_threadsafe(self.budget.beat(), self._loop_thread.loop)
             return self._loop_thread
 
     def _check_process(self) -> None:
@@ -251,75 +286,34 @@ class Runtime:
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
+        self.owner = uuid4().hex
+        self.budget.begin_anew(self.owner)
         self._lock = threading.Lock()
         self._of_the_parent = (self._loop_thread, self._routes)  # kept: ending them would end the parent's
         self._loop_thread = None
         self._routes = {}
 
-    def _make_route(self, model_id: str) -> Route:
-        row = self._rows.get(model_id)
-        if isinstance(row, SimRow):
-            return SimRoute(model_id, row, self._truth)
-        if isinstance(row, LocalRow):
-            return LocalRoute(model_id, row, self.workspace)
-        if row is None and model_id.startswith(("sim/", "local/")):
-            raise ConfigError(
-                "there is no such model",
-                where="models.toml",
-                got=model_id,
-                fix=f"known: {', '.join(sorted(self._rows))}",
-            )
-        assert row is None or isinstance(row, VendorRow)
-        return LitellmRoute(model_id, row, self._prices)
-
     def _problems(self, model: Model, *, pieces: bool = True) -> list[str]:
         try:
-            self._check_allowed(model.id)
             route = self.route(model.id)
+            check_allowed(model.id, route, self.rules)
             return route.problems(model) if pieces else [*route.missing_keys(), *route.unsupported(model)]
         except ConfigError as error:
             return [str(error)]
 
-    def _check_allowed(self, model_id: str) -> None:
-        from fnmatch import fnmatchcase
-
-        allowed = self.rules.allowed_models
-        if allowed and not any(fnmatchcase(model_id, pattern) for pattern in allowed):
-            raise ConfigError(f"{model_id} is not among the workspace's allowed_models ({', '.join(allowed)})")
-
-    def _check_money(self, model_id: str) -> Price:
-        """The model's price; BudgetError where it has none, or costs money and no cap holds."""
-        route = self.route(model_id)
-        price = route.price()
-        if price is not None and (route.simulated or price.is_free):
-            return price
-        if price is None:
-            raise BudgetError(
-                "the model's price is not known, so no cap can hold",
-                where=model_id,
-                fix=f'add [prices."{model_id}"] with input_usd_per_million and output_usd_per_million '
-                "to configs/prices.toml",
-            )
-        if self.budget.cap_nano is None:
-            raise BudgetError(
-                "a model that costs money needs a cap",
-                where=model_id,
-                fix="give max_usd (budget_usd in a sweep, --max-usd), or usd_per_month in llmclf.toml",
-            )
-        return price
-
     def _make_budget(self, max_usd: float | None) -> Budget:
-        month_left = None
-        if self.rules.usd_per_month is not None:
-            first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-            spent = self.store.spent_nano(since=first)
-            month_left = max(0, round(self.rules.usd_per_month * 1e9) - spent.settled - spent.reserved_unsettled)
+        rules = self.rules
+        periods: dict[Period, float | None] = {
+            "month": rules.usd_per_month,
+            "day": rules.usd_per_day,
+            "hour": rules.usd_per_hour,
+        }
+        limits = {period: round(usd * 1e9) for period, usd in periods.items() if usd is not None}
         own = None if max_usd is None else round(max_usd * 1e9)
-        caps = [cap for cap in (own, month_left) if cap is not None]
-        return Budget(min(caps) if caps else None)
+        return Budget(own, shared=SharedCaps(self.store, self.owner, limits))
 
 
-def _check_arguments(store: object, max_usd: object, concurrency: object) -> None:
+def _check_arguments(store: object, max_usd: object, concurrency: object, cache: object) -> None:
     problems = []
     if not isinstance(store, str | Path | Store | None):
         problems.append(f"store must be a path, a Store or None; got {store!r}")
@@ -327,6 +321,8 @@ def _check_arguments(store: object, max_usd: object, concurrency: object) -> Non
         problems.append(f"max_usd must be a number of dollars, 0 (nothing may be spent) or more; got {max_usd!r}")
     if not (isinstance(concurrency, int) and _is_number(concurrency) and concurrency >= 1):
         problems.append(f"concurrency must be a whole number, at least 1; got {concurrency!r}")
+    if cache not in get_args(Cache):
+        problems.append(f"unknown cache {cache!r}; {nearest(str(cache), get_args(Cache))}")
     if problems:
         raise ConfigError("can't be made", where="Runtime", problems=problems)
 

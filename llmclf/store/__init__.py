@@ -6,6 +6,7 @@ migrations   the schema, step by step; schema writes it down for people
 session      what one process has open: writer (one thread, batches) and readers (one for each thread)
 connection   opening the file; SQLite's errors become StoreError here
 texts        redaction on the way in
+leases       slices of caps that the processes of one store share
 calls, predictions, runs, reports, export, erasing   rows, by table or by question
 """
 

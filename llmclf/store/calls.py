@@ -10,7 +10,7 @@ from typing import Any
 from llmclf.errors import StoreError
 from llmclf.store.moments import utc_text
 from llmclf.store.records import CallDone, CallSent, Spent, StoredAnswer
-from llmclf.types import Usage
+from llmclf.types import USAGE_COUNTS, Usage
 
 Rows = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 
@@ -24,14 +24,14 @@ _DONE = """
 UPDATE calls SET state = ?, finished_at = ?, cost_nano = ?, price = ?, input_tokens = ?, cached_tokens = ?,
                  output_tokens = ?, reasoning_tokens = ?, latency_seconds = ?, attempts = ?, possibly_billed = ?,
                  finish_reason = ?, error_kind = ?, sent_thinking = ?, queue_seconds = ?, first_byte_seconds = ?,
-                 audio_tokens = ?
+                 audio_tokens = ?, cache_write_tokens = ?
 WHERE call_id = ?
 """
 # No row where the conversation was forgotten while the call was under way: its words stay out for good.
 _DONE_TEXT = "UPDATE call_texts SET answer = ?, reasoning = ?, label_logprobs = ?, error_message = ? WHERE call_id = ?"
 _ANSWER = """
 SELECT calls.call_id, answer, reasoning, finish_reason, label_logprobs, input_tokens, cached_tokens, output_tokens,
-       reasoning_tokens, audio_tokens, cost_nano, latency_seconds, attempts, model, simulated
+       reasoning_tokens, audio_tokens, cache_write_tokens, cost_nano, latency_seconds, attempts, model, simulated
 FROM calls JOIN call_texts USING (call_id)
 WHERE request_hash = ? AND repeat = ? AND state = 'done' AND forgotten_at IS NULL
 ORDER BY finished_at, calls.call_id LIMIT 1
@@ -69,7 +69,7 @@ def update_done(call_id: str, outcome: CallDone, where: str) -> Callable[[sqlite
         outcome.state, utc_text(outcome.finished_at), outcome.cost_nano, outcome.price_json, usage.input_tokens,
         usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, outcome.latency_seconds, outcome.attempts,
         outcome.possibly_billed, outcome.finish_reason, outcome.error_kind, outcome.sent_thinking,
-        outcome.queue_seconds, outcome.first_byte_seconds, usage.audio_tokens, call_id,
+        outcome.queue_seconds, outcome.first_byte_seconds, usage.audio_tokens, usage.cache_write_tokens, call_id,
     )  # fmt: skip
     logprobs = None if outcome.label_logprobs is None else json.dumps(dict(outcome.label_logprobs))
     text = (outcome.text, outcome.reasoning, logprobs, outcome.error_message, call_id)
@@ -88,9 +88,7 @@ def read_answer(rows: Rows, request_hash: str, repeat: int) -> StoredAnswer | No
     if not found:
         return None
     row = found[0]
-    usage = Usage(
-        row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"], row["audio_tokens"]
-    )
+    usage = Usage(*(row[name] for name in USAGE_COUNTS))
     logprobs = json.loads(row["label_logprobs"]) if row["label_logprobs"] else None
     return StoredAnswer(
         row["call_id"], row["answer"] or "", row["reasoning"] or "", row["finish_reason"] or "", logprobs, usage,

@@ -222,17 +222,48 @@ _SHARED = (
     "ALTER TABLE calls ADD COLUMN queue_seconds REAL /* waited for its turn before it was sent */",
     "ALTER TABLE calls ADD COLUMN first_byte_seconds REAL /* from the last attempt to the first byte of its answer */",
     "ALTER TABLE calls ADD COLUMN audio_tokens INTEGER /* of input_tokens */",
+    "ALTER TABLE calls ADD COLUMN cache_write_tokens INTEGER /* of input_tokens, put into the vendor's cache */",
     "ALTER TABLE predictions ADD COLUMN audio_tokens INTEGER /* as in calls */",
+    "ALTER TABLE predictions ADD COLUMN cache_write_tokens INTEGER /* as in calls */",
     "ALTER TABLE predictions ADD COLUMN calls INTEGER NOT NULL DEFAULT 0 /* to models: samples, parts, repairs */",
     "ALTER TABLE predictions ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0 /* 1: an answer was asked for once more */",
     "CREATE INDEX calls_by_owner ON calls (owner, sent_at)",
     "CREATE INDEX sends_by_pace ON sends (pace, sent_at)",
 )
 
+# A cap is looked up by the hour: summing up the calls of a month would take seconds under the write lock.
+_SPENT = """
+CREATE TABLE spent (
+  hour TEXT NOT NULL, -- UTC, such as 2026-11-22T10
+  run_id TEXT NOT NULL, -- calls.run_id
+  owner TEXT NOT NULL, -- calls.owner
+  nano INTEGER NOT NULL, -- nano-dollars: what real calls cost, or have reserved where that is not known
+  under_way_nano INTEGER NOT NULL, -- of that, reserved by calls without outcome
+  PRIMARY KEY (hour, run_id, owner)
+) WITHOUT ROWID
+"""
+_ADD_SPENT = """
+  INSERT INTO spent VALUES (substr({row}.sent_at, 1, 13), {row}.run_id, {row}.owner,
+    {sign}coalesce({row}.cost_nano, {row}.reserved_nano),
+    {sign}CASE {row}.state WHEN 'sent' THEN {row}.reserved_nano ELSE 0 END)
+  ON CONFLICT DO UPDATE SET nano = nano + excluded.nano, under_way_nano = under_way_nano + excluded.under_way_nano;
+"""
+_NEW, _OLD = _ADD_SPENT.format(row="NEW", sign=""), _ADD_SPENT.format(row="OLD", sign="-")
+_KEEP_SPENT = (
+    "CREATE INDEX spent_by_run ON spent (run_id)",
+    f"CREATE TRIGGER spent_more AFTER INSERT ON calls WHEN NEW.simulated = 0 BEGIN {_NEW} END",
+    "CREATE TRIGGER spent_else AFTER UPDATE OF state, cost_nano, reserved_nano, sent_at, run_id, owner ON calls"
+    f" WHEN NEW.simulated = 0 BEGIN {_OLD} {_NEW} END",
+    f"CREATE TRIGGER spent_less AFTER DELETE ON calls WHEN OLD.simulated = 0 BEGIN {_OLD} END",
+    "INSERT INTO spent SELECT substr(sent_at, 1, 13), run_id, owner, sum(coalesce(cost_nano, reserved_nano)),"
+    " sum(CASE state WHEN 'sent' THEN reserved_nano ELSE 0 END) FROM calls WHERE simulated = 0 GROUP BY 1, 2, 3",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("0001_tables", (_RUNS, _CALLS, _CALL_TEXTS, _PREDICTIONS, _CELLS, _PROMPTS, *_INDEXES)),
     Migration("0002_views", (_V_PREDICTIONS, _V_CELLS, _V_SPEND, _V_REASONS)),
     Migration("0003_shared", (_OWNERS, _LEASES, _SENDS, *_SHARED)),
+    Migration("0004_spent", (_SPENT, *_KEEP_SPENT)),
 )
 
 

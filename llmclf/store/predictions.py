@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from llmclf.store.moments import new_ids, utc_text
-from llmclf.types import ErrorInfo, Evidence, Prediction, Predictions, Usage
+from llmclf.types import USAGE_COUNTS, ErrorInfo, Evidence, Prediction, Predictions, Usage
 
 Rows = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 
@@ -17,10 +17,9 @@ _COLUMNS = (
     "flagged", "score", "score_method", "threshold", "probabilities", "probabilities_at", "evidence", "ungrounded",
     "rationale", "thinking", "truncated", "error_kind", "error_message", "error_retryable", "input_tokens",
     "cached_tokens", "output_tokens", "reasoning_tokens", "cost_nano", "latency_seconds", "route", "call_id", "cached",
-    "simulated", "audio_tokens", "calls", "repaired",
+    "simulated", "audio_tokens", "cache_write_tokens", "calls", "repaired",
 )  # fmt: skip
 _INSERT = f"INSERT OR REPLACE INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_USAGE = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "audio_tokens")
 _AT_ONCE = 500
 _SAME = (
     "conversation_id", "turn", "classifier_id", "task", "label", "score", "score_method", "threshold",
@@ -52,7 +51,8 @@ def _row(id_: str, run_id: str, cell_id: str, now: str, prediction: Prediction) 
         error.kind if error else None, error.message if error else None, error.retryable if error else None,
         usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens,
         prediction.cost_nano_usd, prediction.latency_seconds, prediction.route, prediction.call_id,
-        prediction.cached, prediction.simulated, usage.audio_tokens, prediction.calls, prediction.repaired,
+        prediction.cached, prediction.simulated, usage.audio_tokens, usage.cache_write_tokens, prediction.calls,
+        prediction.repaired,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     columns["probabilities"] = [_loaded(row["probabilities"]) for row in rows]
     columns["evidence"] = [tuple(Evidence(**quote) for quote in _loaded(row["evidence"]) or ()) for row in rows]
     columns["error"] = [_error(row) for row in rows]
-    columns["usage"] = [Usage(*(row[name] for name in _USAGE)) for row in rows]
+    columns["usage"] = [Usage(*(row[name] for name in USAGE_COUNTS)) for row in rows]
     columns["cost_nano_usd"] = [row["cost_nano"] for row in rows]
     return columns
 

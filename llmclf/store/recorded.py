@@ -24,7 +24,7 @@ from llmclf.errors import DataError, StoreError
 from llmclf.store.connection import boundary
 from llmclf.store.records import StoredAnswer
 from llmclf.store.texts import storable
-from llmclf.types import Usage
+from llmclf.types import USAGE_COUNTS, Usage
 
 _EXPORTED = "calls.jsonl"
 _MAGIC = b"SQLite format 3\0"
@@ -35,7 +35,6 @@ WHERE request_hash = ? AND repeat = ? AND state = 'done' AND forgotten_at IS NUL
 ORDER BY finished_at, call_id LIMIT 1
 """
 _SIMULATED = "SELECT 1 FROM calls WHERE model = ? AND simulated AND state = 'done' LIMIT 1"
-_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "audio_tokens")
 
 
 class Recorded(ABC):
@@ -125,6 +124,7 @@ class _Counts(Part):
     output_tokens: Annotated[int, Field(ge=0)] | None = None
     reasoning_tokens: Annotated[int, Field(ge=0)] | None = None
     audio_tokens: Annotated[int, Field(ge=0)] | None = None
+    cache_write_tokens: Annotated[int, Field(ge=0)] | None = None
 
 
 class _Line(Part):
@@ -205,7 +205,7 @@ def _own(row: Mapping[str, Any]) -> dict[str, Any]:
         "text": row["answer"],
         "reasoning": row.get("reasoning") or "",
         "finish_reason": row.get("finish_reason") or "",
-        "usage": {name: row.get(name) for name in _COUNTS},
+        "usage": {name: row.get(name) for name in USAGE_COUNTS},
         "cost_usd": cost / 1e9 if isinstance(cost, int) else cost,
         "latency_seconds": row.get("latency_seconds"),
         "label_logprobs": row.get("label_logprobs") or None,
@@ -230,7 +230,7 @@ def _stored(
         reasoning=row["reasoning"] or "",
         finish_reason=row["finish_reason"] or "",
         label_logprobs=logprobs,
-        usage=Usage(**{name: row.get(name) for name in _COUNTS}),
+        usage=Usage(**{name: row.get(name) for name in USAGE_COUNTS}),
         cost_nano=cost_nano,
         latency_seconds=row["latency_seconds"],
         attempts=row["attempts"],

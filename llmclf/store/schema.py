@@ -19,6 +19,7 @@ _ABOUT = {
     "prompts": "The text of every prompt that ran.",
     "owners": "The runtimes that share this file.",
     "leases": "Slices of the caps that those have taken.",
+    "spent": "What real calls cost, hour by hour; triggers keep it, so that a cap is looked up quickly.",
     "sends": "When models were asked in the last minutes, where a pace is set.",
     "v_predictions": "Predictions, dollars and seconds, readable.",
     "v_cells": "Cells with their settings and what their predictions add up to.",

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from llmclf.errors import ConfigError, StoreError, nearest
 from llmclf.render.redaction import Redaction
-from llmclf.store import calls, erasing, export, predictions as prediction_rows, reports, runs
+from llmclf.store import calls, erasing, export, leases, predictions as prediction_rows, reports, runs, sends
 from llmclf.store.connection import boundary
 from llmclf.store.moments import moment_text, new_id, utc_text
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
@@ -195,6 +195,40 @@ class Store:
         """Money of some runs (None: of all), from a moment on. Simulated money is never added to real money."""
         moment = None if since is None else utc_text(since)
         return calls.read_spent(self._settled_rows(), run_ids, moment, simulated)
+
+    # --- pace -------------------------------------------------------------------------------
+
+    def take_sends(
+        self, pace: str, tokens: Sequence[int], limits: sends.SendLimits, clock: Callable[[], float]
+    ) -> Future[sends.Taken]:
+        """Counts the first of some sends, of so many tokens each, that fit into the window of `pace` now.
+
+        Looked up and counted in one transaction, so that processes together keep within the limits.
+        """
+        return self._session.writer.submit(sends.take(pace, tokens, limits, clock), urgent=True)
+
+    def correct_send(self, send: sends.Send, *, tokens: int, at: float) -> None:
+        """Sets how many tokens a send had, and when it was."""
+        self._session.writer.submit(sends.correct(send, tokens, at), keep=True)
+
+    # --- caps -------------------------------------------------------------------------------
+
+    def take_leases(self, owner: str, wanted: Sequence[leases.Wanted], now: datetime) -> Future[leases.Leased]:
+        """Asks for room under caps that the processes of this store share: under all of them, or under none."""
+        return self._session.writer.submit(leases.take(owner, wanted, now), urgent=True)
+
+    def renew_leases(self, owner: str, granted: Mapping[str, int], now: datetime) -> Future[bool]:
+        """Says that an owner lives, and lowers what it was granted; False where all of it was taken back before."""
+        return self._session.writer.submit(leases.renew(owner, granted, now), urgent=True)
+
+    def release_leases(self, owner: str) -> Future[None]:
+        """Gives back all room that an owner was granted and did not use."""
+        return self._session.writer.submit(leases.release(owner), urgent=True)
+
+    def left_nano(self, owner: str, caps: Sequence[leases.Cap], now: datetime) -> dict[str, int]:
+        """Scope of each cap to the nano-dollars that an owner could still use under it."""
+        found: dict[str, int] = self._wait(leases.left(owner, caps, now))
+        return found
 
     # --- predictions, cells, prompts --------------------------------------------------------
 

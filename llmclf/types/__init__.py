@@ -25,12 +25,21 @@ from llmclf.types.costs import Costs, OnError
 from llmclf.types.dataset import Dataset, Design, DesignKind, Example, Item, Source, Stratum, dataset_of
 from llmclf.types.estimate import Estimate
 from llmclf.types.hashing import canonical_json, content_hash
-from llmclf.types.prediction import ErrorInfo, Evidence, Prediction, Predictions, ScoreMethod, Usage
+from llmclf.types.prediction import (
+    USAGE_COUNTS,
+    ErrorInfo,
+    Evidence,
+    Prediction,
+    Predictions,
+    ScoreMethod,
+    Usage,
+)
 from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
 
 __all__ = [
     "MODALITIES",
     "SPEAKERS",
+    "USAGE_COUNTS",
     "Attachment",
     "Conversation",
     "Costs",

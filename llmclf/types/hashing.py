@@ -7,7 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any) -> Any:
@@ -20,14 +23,18 @@ def plain(value: Any) -> Any:
 
 
 def _plain(value: Any, hashed: bool) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(getattr(value, field.name), hashed)
-            for field in dataclasses.fields(value)
-            if field.metadata.get("stored", True)
-            and not (hashed and not field.metadata.get("hashed", True))
-            and not _is_default(field, getattr(value, field.name))
-        }
+    kind = type(value)
+    if kind in _ATOMS:  # most values, by far
+        return value
+    if dataclasses.is_dataclass(kind):
+        found = {}
+        for name, default, factory in _fields(kind, hashed):
+            item = getattr(value, name)
+            if default is dataclasses.MISSING and factory is not dataclasses.MISSING:
+                default = factory()
+            if default is dataclasses.MISSING or item != default:
+                found[name] = _plain(item, hashed)
+        return found
     if isinstance(value, Mapping):
         return {str(key): _plain(item, hashed) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -41,6 +48,16 @@ def _plain(value: Any, hashed: bool) -> Any:
     return value
 
 
+@cache
+def _fields(kind: type, hashed: bool) -> tuple[tuple[str, Any, Any], ...]:
+    """(name, default, default factory) of each field that is written, or hashed."""
+    return tuple(
+        (field.name, field.default, field.default_factory)
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("stored", True) and (field.metadata.get("hashed", True) or not hashed)
+    )
+
+
 def canonical_json(value: Any) -> str:
     """`value` as JSON with sorted keys and no spaces: equal values give equal text.
 
@@ -52,11 +69,3 @@ def canonical_json(value: Any) -> str:
 def content_hash(value: Any) -> str:
     """The sha256 of `canonical_json(value)`, in hex."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
-    if field.default is not dataclasses.MISSING:
-        return bool(value == field.default)
-    if field.default_factory is not dataclasses.MISSING:
-        return bool(value == field.default_factory())
-    return False

@@ -49,13 +49,16 @@ class Usage:
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
     """Prompt tokens of recordings, of `input_tokens`."""
+    cache_write_tokens: int | None = None
+    """Prompt tokens that the vendor put into its cache for later calls, of `input_tokens`."""
 
     def plus(self, other: Usage) -> Usage:
         """Both together; a count that either does not know is not known."""
-        return Usage(*(_sum(getattr(self, name), getattr(other, name)) for name in _COUNTS))
+        return Usage(*(_sum(getattr(self, name), getattr(other, name)) for name in USAGE_COUNTS))
 
 
-_COUNTS = tuple(field.name for field in fields(Usage))
+USAGE_COUNTS = tuple(field.name for field in fields(Usage))
+"""Names of the counts of a `Usage`; columns of the store have the same."""
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
