@@ -101,7 +101,7 @@ def test_a_plan_needs_no_key(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) 
         run(file, make_dataset(), task, runtime)
     assert runtime.store.spent_nano().calls == 0
     cell.write_text(VENDOR_CELL + 'thinking = "minimal"\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match="does not take thinking"):
+    with pytest.raises(ConfigError, match="takes thinking"):
         plan(file, make_dataset(), task, runtime)
 
 

@@ -19,6 +19,7 @@ from llmclf.cli.common import (
     tell,
     workspace,
 )
+from llmclf.cli.spending import CacheOption, YesOption, confirm
 
 _Classifier = Annotated[str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")]
 
@@ -32,6 +33,8 @@ def classify(
     out: Annotated[Path | None, typer.Option("--out", help="Write all predictions here, JSON Lines.")] = None,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
+    cache: CacheOption = "read-write",
+    yes: YesOption = False,
     plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,19 +42,19 @@ def classify(
     from llmclf.classifiers.loading import load_classifier
     from llmclf.cli.views import predictions_view
     from llmclf.data.pasted import read_any
+    from llmclf.sweeps.plan import plan_items
     from llmclf.workspace import verbs
 
     if file == "-" and sys.stdin.isatty():
         tell("Paste a chat (lines such as 'Customer: ...' and 'Bot: ...'), then end with Ctrl-D.")
     text = sys.stdin.read() if file == "-" else None
     conversations = read_any(text if text is not None else Path(file), speakers_of(speaker))
-    with runtime(store, max_usd) as opened:
+    with runtime(store, max_usd, cache=cache) as opened:
         classifier = load_classifier(name, runtime=opened)
         if plan:
-            from llmclf.sweeps.plan import plan_items
-
             show(plan_items(classifier, conversations, opened), as_json)
             return
+        confirm(lambda: plan_items(classifier, conversations, opened), opened, yes, "classify")
         with progress(classifier.name, None) as update:
             done = [0]
 
@@ -103,6 +106,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
+    cache: CacheOption = "read-write",
+    yes: YesOption = False,
     plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -114,29 +119,34 @@ def evaluate(
 
     check_requirements(require or [])
     labelled = load_dataset(dataset, workspace())
-    if plan:
-        with runtime(store, max_usd) as opened:
-            show(verbs.plan_evaluation(name, labelled, runtime=opened, max_items=max_items, seed=seed), as_json)
-        return
     costs = Costs(missed_usd=missed_usd, false_alarm_usd=false_alarm_usd, prevalence=prevalence)
-    with runtime(store, max_usd) as opened, progress(name, max_items or len(labelled)) as update:
-        done = [0]
+    with runtime(store, max_usd, cache=cache) as opened:
 
-        def count(_: object) -> None:
-            done[0] += 1
-            update(done[0])
+        def planned() -> Any:
+            return verbs.plan_evaluation(name, labelled, runtime=opened, max_items=max_items, seed=seed)
 
-        evaluation, run_id = verbs.evaluate_classifier(
-            name,
-            labelled,
-            runtime=opened,
-            costs=costs,
-            folds=folds,
-            hold_out=tuple(hold_out or ("group",)),
-            max_items=max_items,
-            seed=seed,
-            on_done=count,
-        )
+        if plan:
+            show(planned(), as_json)
+            return
+        confirm(planned, opened, yes, "evaluate")
+        with progress(name, max_items or len(labelled)) as update:
+            done = [0]
+
+            def count(_: object) -> None:
+                done[0] += 1
+                update(done[0])
+
+            evaluation, run_id = verbs.evaluate_classifier(
+                name,
+                labelled,
+                runtime=opened,
+                costs=costs,
+                folds=folds,
+                hold_out=tuple(hold_out or ("group",)),
+                max_items=max_items,
+                seed=seed,
+                on_done=count,
+            )
     show(evaluation, as_json)
     tell(f"run {run_id}")
     failed = failed_requirements(evaluation.to_dict(), require or [])

@@ -61,11 +61,14 @@ def tell(text: str) -> None:
 
 
 @contextmanager
-def runtime(store: Path | None, max_usd: float | None = None, concurrency: int = 8) -> Iterator[Any]:
+def runtime(
+    store: Path | None, max_usd: float | None = None, concurrency: int = 8, cache: Any = "read-write"
+) -> Iterator[Any]:
     """A runtime on the workspace's store, closed in the end."""
     from llmclf.llm.runtime import Runtime
 
-    with Runtime(store_path(store), max_usd=max_usd, workspace=workspace(), concurrency=concurrency) as made:
+    path = store_path(store)
+    with Runtime(path, max_usd=max_usd, workspace=workspace(), cache=cache, concurrency=concurrency) as made:
         yield made
 
 

@@ -11,42 +11,22 @@ from llmclf.cli.common import JsonOption, StoreOption, existing_store, show, tel
 
 runs = typer.Typer(no_args_is_help=True, help="What was run, from what, with what result.")
 store = typer.Typer(no_args_is_help=True, help="The store file: take out, or erase.")
-_BY = {
-    "day": "substr(sent_at, 1, 10)",
-    "classifier": "classifier_id",
-    "model": "model",
-}
+_Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.", metavar="RUN")]
 
 
 def spend(
-    by: Annotated[str, typer.Option(help="day, classifier or model.")] = "model",
+    by: Annotated[str, typer.Option(help="day, hour, classifier, model or run.")] = "model",
+    since: Annotated[str | None, typer.Option(help="Only calls since then: 24h, 8d, or a time.")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Dollars and calls, simulated ones apart."""
-    from rich.table import Table
+    from llmclf.render.tables import rich_table
+    from llmclf.workspace.spent import spent_by, spent_table
 
-    from llmclf.errors import ConfigError, nearest
-
-    if by not in _BY:
-        raise ConfigError("can't group by that", where="--by", got=by, fix=nearest(by, list(_BY)))
     with _opened(store) as opened:
-        rows = opened.query(
-            f"SELECT {_BY[by]} AS {by}, simulated, count(*) AS calls, sum(cost_nano) / 1e9 AS usd, "  # noqa: S608
-            "sum(cost_nano IS NULL) AS unknown, sum(possibly_billed) AS possibly_billed "
-            "FROM calls GROUP BY 1, 2 ORDER BY usd DESC"
-        )
-    if as_json:
-        show({"spend": rows}, True)
-        return
-    table = Table(by, "calls", "usd", "cost unknown", "possibly billed", "", box=None)
-    for row in rows:
-        usd = f"${row['usd'] or 0:.6f}"
-        stamp = "SIMULATED" if row["simulated"] else ""
-        table.add_row(
-            str(row[by]), str(row["calls"]), usd, str(row["unknown"]), str(row["possibly_billed"] or 0), stamp
-        )
-    show(table, False)
+        rows = spent_by(opened, by, since)
+    show({"spend": rows} if as_json else rich_table(spent_table(rows, by, since)), as_json)
 
 
 @runs.command("list")
@@ -68,15 +48,26 @@ def list_(
 
 
 @runs.command("show")
-def show_(run: Annotated[str, typer.Argument(help="A run's id.", metavar="RUN")], store: StoreOption = None) -> None:
+def show_(run: _Run, store: StoreOption = None) -> None:
     """Print the card of a run as JSON: what went in, and what came out."""
-    from llmclf.errors import ConfigError
-
     with _opened(store) as opened:
-        rows = [row for row in opened.runs(limit=100_000) if row["run_id"].startswith(run)]
-    if len(rows) != 1:
-        raise ConfigError(f"{len(rows)} runs have that id", got=run, fix="llmclf runs list")
-    show(rows[0], True)
+        show(_one_run(opened, run), True)
+
+
+@runs.command()
+def reprice(
+    run: _Run,
+    plan: Annotated[str, typer.Option("--plan", help="standard, batch, or a plan of prices.toml.")] = "standard",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Price the calls of a run again, from their token counts, at today's prices or under a plan."""
+    from llmclf.cli.common import runtime
+    from llmclf.workspace.repricing import reprice as priced_again
+
+    existing_store(store)
+    with runtime(store) as opened:
+        show(priced_again(_one_run(opened.store, run)["run_id"], opened, plan), as_json)
 
 
 @store.command()
@@ -111,6 +102,17 @@ def forget(
         typer.echo(f"{table}: {rows}")
     if not any(cleared.values()):
         tell(f"the store holds nothing of {conversation!r}")
+
+
+def _one_run(opened: Any, start: str) -> dict[str, Any]:
+    """The run whose id begins so; ConfigError where it is not exactly one."""
+    from llmclf.errors import ConfigError
+
+    rows = [row for row in opened.runs(limit=100_000) if row["run_id"].startswith(start)]
+    if len(rows) != 1:
+        raise ConfigError(f"{len(rows)} runs have that id", got=start, fix="llmclf runs list")
+    found: dict[str, Any] = rows[0]
+    return found
 
 
 def _opened(given: Path | None) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from llmclf.cli.common import JsonOption, MaxUsdOption, StoreOption, progress, runtime, show, tell
+from llmclf.cli.common import JsonOption, MaxUsdOption, PlanOption, StoreOption, progress, runtime, show, tell
+from llmclf.cli.spending import CacheOption, YesOption, confirm
 
 app = typer.Typer(no_args_is_help=True, help="A grid of settings, measured: dollars, seconds and errors of each cell.")
 
@@ -33,16 +33,22 @@ def run_(
     report: _Report = None,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before spending.")] = False,
+    cache: CacheOption = "read-write",
+    yes: YesOption = False,
+    plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure every cell; continues what was begun. Exit 2 where the budget ended it."""
     from llmclf.sweeps import SweepInterrupted, write_report
+    from llmclf.sweeps.plan import plan as plan_sweep
     from llmclf.workspace import verbs
 
-    with runtime(store, max_usd, verbs.sweep_concurrency(name)) as opened:
+    with runtime(store, max_usd, verbs.sweep_concurrency(name), cache) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
-        _confirm(file, dataset, task, opened, yes)
+        if plan:
+            show(plan_sweep(file, dataset, task, opened), as_json)
+            return
+        confirm(lambda: plan_sweep(file, dataset, task, opened), opened, yes, "sweep run")
         interrupted = False
         with progress(name, None) as update:
             try:
@@ -76,20 +82,3 @@ def report_(
         surface = stored_surface(file, dataset, task, opened)
         write_report(surface, out)
     typer.echo(str(out.resolve()))
-
-
-def _confirm(file: Any, dataset: Any, task: Any, opened: Any, yes: bool) -> None:
-    """Asks before a sweep that may cost more than the workspace's `confirm_above_usd`."""
-    from llmclf.errors import BudgetError
-    from llmclf.sweeps import plan
-
-    limit = opened.rules.confirm_above_usd
-    planned = plan(file, dataset, task, opened)
-    if yes or planned.usd is None or planned.usd.high <= limit:
-        return
-    tell(f"This may cost ${planned.usd.low:.2f} to ${planned.usd.high:.2f} (confirm_above_usd is ${limit:.2f}).")
-    if not sys.stdin.isatty():
-        raise BudgetError(
-            "nobody is there to confirm the cost", where="sweep run", fix="give --yes, or raise confirm_above_usd"
-        )
-    typer.confirm("Go on?", abort=True, err=True)

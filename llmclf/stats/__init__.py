@@ -7,8 +7,10 @@ stratified   recall, precision, specificity, prevalence, flag rate, F1
 projection   precision, flag rate and dollars at an assumed prevalence
 ranking      ROC AUC, average precision, Brier score
 scaling      scores to probabilities
+pairs        two counts of the same items: different, and could a doubling have been seen
 """
 
+from llmclf.stats.pairs import PairedCounts, paired_counts
 from llmclf.stats.projection import dollars_per_1000, projected_flag_rate, projected_precision
 from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
 from llmclf.stats.ranking import average_precision, brier, ranking_areas, roc_auc
@@ -30,6 +32,7 @@ __all__ = [
     "LARGEST_SHARE",
     "LEAST_POSITIVES",
     "Confusion",
+    "PairedCounts",
     "Sampling",
     "average_precision",
     "brier",
@@ -40,6 +43,7 @@ __all__ = [
     "f1",
     "flag_rate",
     "jeffreys",
+    "paired_counts",
     "precision",
     "prevalence",
     "projected_flag_rate",

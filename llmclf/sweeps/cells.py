@@ -12,15 +12,30 @@ from typing import Any
 from llmclf.classifiers.base import Classifier
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
-from llmclf.config import KeywordFile, LlmFile, ModelRow, ProbeFile, SweepFile, files, load_models, load_task
+from llmclf.config import (
+    KeywordFile,
+    LlmFile,
+    ModelRow,
+    ProbeFile,
+    ProvisionedPlan,
+    SweepFile,
+    files,
+    load_models,
+    load_plans,
+    load_task,
+)
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError, LlmclfError
+from llmclf.llm.plans import BATCH, STANDARD, Plan, plan_of
+from llmclf.llm.prices import Price
 from llmclf.llm.runtime import Runtime
 from llmclf.types import Task, content_hash
 
 CellFile = KeywordFile | ProbeFile | LlmFile
 AXES = ("model", "thinking", "prompt", "answer", "modality")
-"""What the grid varies of an llm classifier, in the order of the product."""
+"""What the grid varies of an llm classifier, in the order of the product; the plan comes after them."""
+_PLAN = "+"
+"""Stands between the hash of what decides a cell's answers and the name of its plan."""
 
 _CODE = {"keyword": ("llmclf",), "probe": ("llmclf", "numpy", "scikit-learn", "wordllama")}
 
@@ -30,7 +45,8 @@ class Cell:
     """One setting of the grid: a classifier that will be measured."""
 
     cell_id: str
-    """Hash of all that decides its answers; the same settings are the same cell in any sweep."""
+    """Hash of all that decides its answers; the same settings are the same cell in any sweep. Under another
+    plan than `standard` the plan's name stands behind it."""
     label: str
     """Short, for people: `sim/small · thinking low`. Unique in a sweep."""
     name: str
@@ -39,6 +55,13 @@ class Cell:
     """Its place on each axis, as JSON types."""
     file: CellFile = field(compare=False)
     simulated: bool = False
+    plan: Plan | None = field(default=None, compare=False)
+    """How its tokens are paid for; None where there are none."""
+
+    @property
+    def answers_id(self) -> str:
+        """The part of `cell_id` that decides its answers: cells that differ in their plan alone share it."""
+        return self.cell_id.partition(_PLAN)[0]
 
     @property
     def kind(self) -> str:
@@ -85,7 +108,7 @@ def expand(file: SweepFile, runtime: Runtime, *, task: Task | None = None) -> tu
     problems: list[str] = []
     drafts = list(_drafts(file, runtime.workspace, problems))
     task = task or _one_task(drafts, runtime.workspace, problems)
-    rows = load_models(runtime.workspace)
+    rows, plans = load_models(runtime.workspace), load_plans(runtime.workspace)
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     for draft in drafts if task is not None else ():
@@ -94,7 +117,7 @@ def expand(file: SweepFile, runtime: Runtime, *, task: Task | None = None) -> tu
             problems.append(f"{draft.label} is about task {draft.file.task}, the sweep about {task.name}")
             continue
         try:
-            cell, cannot = _cell(draft, file, task, runtime, rows)
+            cell, cannot = _cell(draft, file, task, runtime, rows, plans)
         except LlmclfError as error:
             problems.append(_one_line(draft.label, error))
             continue
@@ -125,6 +148,7 @@ class _Draft:
     name: str
     label: str
     file: CellFile
+    plan: str = STANDARD
 
 
 def _drafts(file: SweepFile, workspace: Path | None, problems: list[str]) -> Iterator[_Draft]:
@@ -143,7 +167,11 @@ def _drafts(file: SweepFile, workspace: Path | None, problems: list[str]) -> Ite
     given = [axis for axis in AXES if getattr(file.grid, axis) is not None]
     for values in product(*(getattr(file.grid, axis) for axis in given)):
         varied = base.model_copy(update=dict(zip(given, values, strict=True)))
-        yield _Draft(file.classifier, _label(varied, given), varied)
+        label = _label(varied, given)
+        if file.grid.plan is None:
+            yield _Draft(file.classifier, label, varied)
+        for plan in file.grid.plan or ():
+            yield _Draft(file.classifier, f"{label} · plan {plan}", varied, plan)
 
 
 def _classifier_file(name: str, workspace: Path | None, problems: list[str]) -> CellFile | None:
@@ -176,7 +204,12 @@ def _one_task(drafts: list[_Draft], workspace: Path | None, problems: list[str])
 
 
 def _cell(
-    draft: _Draft, file: SweepFile, task: Task, runtime: Runtime, rows: Mapping[str, ModelRow]
+    draft: _Draft,
+    file: SweepFile,
+    task: Task,
+    runtime: Runtime,
+    rows: Mapping[str, ModelRow],
+    plans: Mapping[str, ProvisionedPlan],
 ) -> tuple[Cell, list[str]]:
     """The cell of a draft and what its model can't do; ConfigError where it can't be made at all."""
     classifier = make_classifier(draft.name, draft.file, task, runtime, runtime.workspace)
@@ -187,12 +220,14 @@ def _cell(
         "threshold": classifier.threshold,
         "code": {package: version(package) for package in _CODE.get(classifier.kind, ())},
     }
-    simulated, cannot = False, []
+    simulated, cannot, plan = False, [], None
     if isinstance(draft.file, LlmFile):
         assert isinstance(classifier, LlmClassifier)
         shots_from = draft.file.shots_from
         route = runtime.route(classifier.model.id)
-        simulated, cannot = route.simulated, [*route.missing_pieces(), *route.unsupported(classifier.model)]
+        simulated, cannot = route.simulated, [*route.missing_pieces(), *classifier.unsupported()]
+        plan, refused = _plan(draft, classifier.model.id, plans, route.price())
+        cannot += refused
         row = rows.get(classifier.model.id)
         decides |= {
             "row": row.model_dump() if row else None,
@@ -203,13 +238,28 @@ def _cell(
     elif isinstance(draft.file, ProbeFile):
         decides |= {"folds": file.folds, "hold_out": list(file.hold_out), "seed": file.seed}
     cell_id = content_hash(decides)[:16]
-    return Cell(cell_id, draft.label, draft.name, _settings(draft), draft.file, simulated), cannot
+    if draft.plan != STANDARD:
+        cell_id += f"{_PLAN}{draft.plan}"
+    return Cell(cell_id, draft.label, draft.name, _settings(draft), draft.file, simulated, plan), cannot
+
+
+def _plan(
+    draft: _Draft, model_id: str, plans: Mapping[str, ProvisionedPlan], price: Price | None
+) -> tuple[Plan | None, list[str]]:
+    """The plan of a draft, or why the model can't be paid so; ConfigError where there is no such plan."""
+    try:
+        return plan_of(draft.plan, model_id, plans, price), []
+    except ConfigError as error:
+        if draft.plan not in (BATCH, *plans):
+            raise
+        return None, [str(error)]
 
 
 def _settings(draft: _Draft) -> dict[str, Any]:
     settings: dict[str, Any] = {"classifier": draft.name, "kind": draft.file.kind}
     if isinstance(draft.file, LlmFile):
         settings |= {axis: getattr(draft.file, axis) for axis in AXES}
+        settings["plan"] = draft.plan
     return settings
 
 

@@ -47,15 +47,31 @@ def choose(real: Sequence[MeasuredCell], costs: Costs, positives: int, unit: str
     known = sorted((cell for cell in real if cell.usd.is_known), key=lambda cell: _value(cell.usd))
     if not known:
         return Choice(None, (), f"No real cell's dollars are known: {real[0].usd.why_not}.", costs)
-    fitting = [cell for cell in known if not cell.beyond]
+    fitting = _one_plan_each([cell for cell in known if not cell.beyond])
     if not fitting:
         return Choice(None, (), "No real cell keeps to the limits.", costs)
     first, *others = fitting
     rivals = [cell for cell in others if not _apart(first.usd, cell.usd)]
     standing = _Standing(
-        first, rivals, others, len(fitting) < len(known), flag_nothing_usd(costs), positives, f"per 1,000 {unit}s"
+        first,
+        rivals,
+        others,
+        any(cell.beyond for cell in known),
+        flag_nothing_usd(costs),
+        positives,
+        f"per 1,000 {unit}s",
     )
     return Choice(None if rivals else first, (first, *rivals), standing.sentence(), costs)
+
+
+def _one_plan_each(cells: Sequence[MeasuredCell]) -> list[MeasuredCell]:
+    """The first, and so cheapest, of cells that differ in their plan alone: their answers are the same, so its price
+    decides between them and no interval is in the way.
+    """
+    cheapest: dict[str, MeasuredCell] = {}
+    for cell in cells:
+        cheapest.setdefault(cell.cell.answers_id, cell)
+    return list(cheapest.values())
 
 
 def flag_nothing_usd(costs: Costs) -> float:

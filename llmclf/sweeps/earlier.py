@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from llmclf.store import Store
+from llmclf.sweeps.cells import Cell
 from llmclf.types import Dataset, Predictions
 
 KIND = "sweep"
 """The kind of run that a sweep is in the store."""
 
 
-def done_earlier(store: Store, cell_id: str, dataset_hash: str) -> str | None:
-    """The latest sweep that finished this cell on the same items; None where there is none."""
+def done_earlier(store: Store, cell: Cell, dataset_hash: str) -> tuple[str, str] | None:
+    """(run, cell id there) of the latest sweep that finished this cell on the same items, under whatever plan."""
     rows = store.query(
-        "SELECT cells.run_id AS run_id FROM cells JOIN runs ON runs.run_id = cells.run_id "
-        "WHERE cells.cell_id = ? AND cells.state = 'done' AND runs.kind = ? AND runs.dataset_hash = ? "
-        "ORDER BY cells.run_id DESC LIMIT 1",
-        [cell_id, KIND, dataset_hash],
+        "SELECT cells.run_id AS run_id, cells.cell_id AS cell_id FROM cells JOIN runs ON runs.run_id = cells.run_id "
+        "WHERE (cells.cell_id = ? OR cells.cell_id GLOB ?) AND cells.state = 'done' AND runs.kind = ? "
+        "AND runs.dataset_hash = ? ORDER BY cells.run_id DESC LIMIT 1",
+        [cell.answers_id, f"{cell.answers_id}+*", KIND, dataset_hash],
     )
-    return str(rows[0]["run_id"]) if rows else None
+    return (str(rows[0]["run_id"]), str(rows[0]["cell_id"])) if rows else None
 
 
-def predictions_earlier(store: Store, cell_id: str, dataset: Dataset) -> Predictions | None:
-    """The predictions of this cell from an earlier sweep, in the dataset's order; None unless all are there."""
-    run_id = done_earlier(store, cell_id, dataset.content_hash)
-    if run_id is None:
+def predictions_earlier(store: Store, cell: Cell, dataset: Dataset) -> Predictions | None:
+    """The predictions of this cell from an earlier sweep, in the dataset's order; None unless all are there.
+
+    They cost and took what they did when they were bought, whatever the cell's plan.
+    """
+    done = done_earlier(store, cell, dataset.content_hash)
+    if done is None:
         return None
+    run_id, cell_id = done
     found = {prediction.item: prediction for prediction in store.predictions(run_id, cell_id=cell_id)}
     items = [example.item for example in dataset.examples]
     if any(item not in found for item in items):

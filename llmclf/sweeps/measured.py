@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from llmclf.config import LimitsTable, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
+from llmclf.llm.plans import STANDARD, Plan, break_even
 from llmclf.sweeps.cells import Cell
-from llmclf.types import Costs, Dataset, Estimate, Predictions, Task
+from llmclf.sweeps.effort import Effort
+from llmclf.types import Costs, Dataset, Estimate, Prediction, Predictions, Task, Usage
 
 CellState = Literal["done", "incomplete", "waiting"]
 DAYS_PER_MONTH = 30.4
@@ -24,12 +26,19 @@ class MeasuredCell:
     items: int
     """Items of the sweep; `len(predictions)` of them were asked."""
     predictions: Predictions = field(default_factory=Predictions, repr=False, compare=False)
+    """What it said of them. Once it is done, with the costs and seconds of its plan."""
     evaluation: Evaluation | None = field(default=None, repr=False)
     """None until the cell is done: a part of the items in some order is no sample of them."""
     beyond: tuple[str, ...] = ()
     """The limits it does not keep to, in words."""
     reused: bool = False
-    """True where an earlier run's predictions of the same items were used."""
+    """True where the predictions of an earlier run, or of a cell that differs in its plan alone, were used."""
+    paid_nano: int | None = None
+    """Nano-dollars its answers cost when they were bought, where another plan than that is shown."""
+    even_at: int | None = None
+    """Conversations a month from which on a provisioned plan is cheaper than paying for each token."""
+    effort: Effort | None = field(default=None, compare=False)
+    """What its thinking changed against the next lower setting; None where there is none to compare with."""
 
     @property
     def label(self) -> str:
@@ -40,6 +49,24 @@ class MeasuredCell:
     def simulated(self) -> bool:
         """True where nothing of it is real."""
         return self.cell.simulated
+
+    @property
+    def plan(self) -> str:
+        """The name of the plan its tokens are paid by."""
+        return STANDARD if self.cell.plan is None else self.cell.plan.name
+
+    @property
+    def name_without_plan(self) -> str:
+        """The label of all cells that differ from this one in their plan alone."""
+        return self.label.removesuffix(f" · plan {self.plan}")
+
+    @property
+    def no_op(self) -> bool | None:
+        """True where its thinking setting was measured to do nothing, False where it does, None where nobody can tell.
+
+        Against the next lower setting of the same cell; `effort` says why.
+        """
+        return None if self.effort is None else self.effort.no_op
 
     @property
     def usd(self) -> Estimate:
@@ -72,7 +99,9 @@ class MeasuredCell:
     @property
     def spent_usd(self) -> float:
         """Dollars its answers cost when they were bought, where that is known; simulated ones if it is."""
-        return sum(cost or 0 for cost in self.predictions.column("cost_nano_usd")) / 1e9
+        if self.paid_nano is not None:
+            return self.paid_nano / 1e9
+        return _paid_nano(self.predictions) / 1e9
 
     def to_dict(self) -> dict[str, Any]:
         """The measured cell as JSON types; predictions are left out, they are in the store."""
@@ -87,6 +116,11 @@ class MeasuredCell:
             "failed": self.failed,
             "beyond": list(self.beyond),
             "reused": self.reused,
+            "plan": self.plan,
+            "plan_note": "" if self.cell.plan is None else self.cell.plan.note,
+            "cheaper_from_conversations_per_month": self.even_at,
+            "no_op": self.no_op,
+            "effort": None if self.effort is None else self.effort.to_dict(),
             "spent_usd": self.spent_usd,
             "evaluation": None if self.evaluation is None else self.evaluation.to_dict(),
         }
@@ -95,12 +129,45 @@ class MeasuredCell:
 def measure_cell(
     cell: Cell, predictions: Predictions, dataset: Dataset, task: Task, file: SweepFile, *, reused: bool
 ) -> MeasuredCell:
-    """A cell of which every item was asked, evaluated at the sweep's costs and held against its limits."""
-    costs = file.as_costs
+    """A cell of which every item was asked, evaluated at the sweep's costs and held against its limits.
+
+    `predictions` are as they were bought; their costs and seconds become those of the cell's plan.
+    """
+    costs, conversations = file.as_costs, max(1, len(dataset.conversations))
+    plan = cell.plan
+    paid, even_at = None, None
+    if plan is not None and plan.name != STANDARD:
+        paid = _paid_nano(predictions)
+        predictions = Predictions(_under(plan, prediction) for prediction in predictions)
+        usage = _usage_per_conversation(predictions, conversations)
+        even_at = None if usage is None else break_even(plan, plan.standard, usage)
     evaluation = evaluate(predictions, dataset, task, costs=costs, seed=file.seed)
-    per_conversation = len(dataset) / max(1, len(dataset.conversations))
-    beyond = limits_broken(evaluation, file.limits, costs, per_conversation)
-    return MeasuredCell(cell, "done", len(dataset), predictions, evaluation, tuple(beyond), reused)
+    beyond = limits_broken(evaluation, file.limits, costs, len(dataset) / conversations)
+    return MeasuredCell(
+        cell, "done", len(dataset), predictions, evaluation, tuple(beyond), reused, paid_nano=paid, even_at=even_at
+    )
+
+
+def _under(plan: Plan, prediction: Prediction) -> Prediction:
+    """The prediction as if it had been bought under another plan."""
+    cost = plan.cost(prediction.usage, calls=prediction.calls)
+    if prediction.cost_nano_usd == 0 and prediction.failed and prediction.usage == Usage():
+        cost = 0  # nothing came of it, and nothing was charged
+    return replace(prediction, cost_nano_usd=cost, latency_seconds=plan.seconds(prediction.latency_seconds))
+
+
+def _usage_per_conversation(predictions: Predictions, conversations: int) -> Usage | None:
+    """Mean tokens of one conversation; None where the counts of an answer are not known."""
+    rows = zip(predictions.column("usage"), predictions.column("error"), strict=True)
+    counted = [usage for usage, error in rows if error is None or usage != Usage()]
+    if any(usage.input_tokens is None or usage.output_tokens is None for usage in counted):
+        return None
+    names = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+    return Usage(*(round(sum(getattr(usage, name) or 0 for usage in counted) / conversations) for name in names))
+
+
+def _paid_nano(predictions: Predictions) -> int:
+    return sum(cost or 0 for cost in predictions.column("cost_nano_usd"))
 
 
 def limits_broken(

@@ -11,6 +11,7 @@ from typing import Any
 from llmclf.evaluation.notes import percent
 from llmclf.render.tables import counted, seconds_text, usd_range
 from llmclf.sweeps.measured import MeasuredCell
+from llmclf.sweeps.report_effort import effort_section, plan_section
 from llmclf.sweeps.report_verdicts import verdict_lists
 from llmclf.sweeps.report_words import (
     STAMP,
@@ -27,7 +28,7 @@ from llmclf.sweeps.report_words import (
 )
 from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import SIMULATED, false_alarms, marks
+from llmclf.sweeps.views import SIMULATED, false_alarms, marks, p95_text
 from llmclf.types import Estimate
 
 _LOG_FROM = 30.0
@@ -40,6 +41,8 @@ def group_sections(surface: Surface, cells: Sequence[MeasuredCell], group: Group
         [
             _surface(surface, cells, group),
             _section(group, "All cells", _cells(surface, cells)),
+            _section(group, "What thinking changes", effort_section(cells)),
+            _section(group, "How tokens are paid for", plan_section(surface, cells)),
             _section(group, "Which cell catches which failure mode", _failure_modes(surface, cells)),
             _section(group, "What is flagged by mistake", _false_alarms(surface, cells)),
             _section(group, "Items without an answer", _failures(cells)),
@@ -77,7 +80,7 @@ def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
         f"recall {escape(str(cell.recall))}",
         f"false alarms {escape(false_alarms(cell).format('.3f'))}",
         f"dollars {escape(usd_range(cell.usd))}",
-        f"p95 {seconds_text(cell.p95_seconds)} s",
+        f"p95 {p95_text(cell)} s".replace(" h s", " h, as promised"),
     ]
     return {
         "number": number_of(cell, number),
@@ -148,11 +151,18 @@ def _cell_row(surface: Surface, cell: MeasuredCell, number: int, heads: Sequence
             estimate_html(evaluation.projected_precision),
             estimate_html(cell.usd, "$"),
             money(evaluation.cost_per_item_usd),
-            f"{seconds_text(evaluation.latency_p50)} / {seconds_text(cell.p95_seconds)}",
+            _seconds(cell),
             str(failed) if failed else "none",
         ]
     tds = "".join(f'<td data-head="{escape(head)}">{value}</td>' for head, value in zip(heads[1:], values, strict=True))
     return f'<tr><td class="cell">{name_of(cell, number)}{notes}</td>{tds}</tr>'
+
+
+def _seconds(cell: MeasuredCell) -> str:
+    assert cell.evaluation is not None
+    p95 = p95_text(cell)
+    measured = p95 == seconds_text(cell.p95_seconds)
+    return f"{seconds_text(cell.evaluation.latency_p50)} / {p95}" if measured else f"{p95}<small>promised</small>"
 
 
 def _failure_modes(surface: Surface, cells: Sequence[MeasuredCell]) -> str:

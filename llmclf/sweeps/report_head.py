@@ -94,6 +94,8 @@ def _card_rows(surface: Surface) -> Iterable[tuple[str, str]]:
     yield "folds", escape(f"{card.get('folds', '')}, held out by {', '.join(card.get('hold_out', []))}")
     for model, price in card.get("prices", {}).items():
         yield "price", f"{escape(model)}: {escape(_price(price))}"
+    for label, note in card.get("plans", {}).items():
+        yield "plan", f"{escape(label)}: {escape(note)}"
     yield (
         "versions",
         escape(", ".join(f"{name} {value}" for name, value in card.get("versions", {}).items()) or "not known"),

@@ -117,6 +117,8 @@ class _Execution:
         self.run_id = ""
         self.counter = Counter(progress, len(inputs.cells) * len(inputs.dataset))
         self.measured: list[MeasuredCell] = []
+        self.answers: dict[str, Predictions] = {}
+        """What cells said that are done, as it was bought: a cell that differs in its plan alone says the same."""
         self.under_way: Recorder | None = None
 
     def run(self, git_sha: str, versions: Mapping[str, str]) -> Surface:
@@ -149,7 +151,9 @@ class _Execution:
         self.counter.begin(cell.label)
         self._put(cell, "running")
         self.under_way = recorder = Recorder(cell, self.store, self.run_id, self.counter)
-        predictions = predictions_earlier(self.store, cell.cell_id, self.inputs.dataset)
+        predictions = self.answers.get(cell.answers_id)
+        if predictions is None:
+            predictions = predictions_earlier(self.store, cell, self.inputs.dataset)
         reused = predictions is not None
         if predictions is not None:
             predictions = Predictions(replace(p, cached=cell.kind == "llm") for p in predictions)
@@ -188,6 +192,7 @@ class _Execution:
             return MeasuredCell(cell, "incomplete", len(inputs.dataset), predictions)
         measured = measure_cell(cell, predictions, inputs.dataset, inputs.task, inputs.file, reused=reused)
         assert measured.evaluation is not None
+        self.answers[cell.answers_id] = predictions
         # calls that never got an answer are made again next time; they cost nothing yet
         final = cell.kind != "llm" or kinds <= ANSWERED_KINDS
         self._put(cell, "done" if final else "incomplete", measured.evaluation.to_dict())

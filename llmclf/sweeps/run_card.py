@@ -10,6 +10,7 @@ from typing import Any
 
 from llmclf.classifiers.base import Classifier
 from llmclf.classifiers.llm import LlmClassifier
+from llmclf.llm.plans import STANDARD
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps.inputs import Inputs
 from llmclf.types import content_hash
@@ -23,7 +24,7 @@ def make_run_card(
     git_sha: str,
     versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Hashes, commit, versions, seed, prices and machine of one execution, as JSON types.
+    """Hashes, commit, versions, seed, prices, plans and machine of one execution, as JSON types.
 
     `git_sha` may end in `+dirty`; empty is not known.
     """
@@ -52,6 +53,9 @@ def make_run_card(
         "folds": inputs.file.folds,
         "hold_out": list(inputs.file.hold_out),
         "prices": prices,
+        "plans": {
+            cell.label: cell.plan.note for cell in inputs.cells if cell.plan is not None and cell.plan.name != STANDARD
+        },
         "git": {"sha": git_sha.removesuffix("+dirty"), "dirty": git_sha.endswith("+dirty")} if git_sha else None,
         "versions": dict(versions),
         "machine": {

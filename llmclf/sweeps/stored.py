@@ -28,7 +28,7 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
     run_id = str(last["run_id"]) if last else ""
     cells = []
     for cell in inputs.cells:
-        predictions = predictions_earlier(store, cell.cell_id, items)
+        predictions = predictions_earlier(store, cell, items)
         if predictions is not None:
             cells.append(measure_cell(cell, predictions, items, task, file, reused=True))
             continue

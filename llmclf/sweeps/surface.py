@@ -15,6 +15,7 @@ from llmclf.config import LimitsTable
 from llmclf.evaluation import evaluate
 from llmclf.sweeps.cells import Skipped
 from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd
+from llmclf.sweeps.families import with_efforts
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.types import Costs, Dataset, Estimate, Task
 
@@ -40,6 +41,9 @@ class Surface:
     stopped: Stopped = ""
     """Why the run ended before every cell was done."""
     run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", with_efforts(self.cells, self.dataset))
 
     @property
     def real(self) -> tuple[MeasuredCell, ...]:
@@ -135,6 +139,7 @@ class Surface:
             "stopped": self.stopped,
             "best": self.best().to_dict(),
             "front": [cell.label for cell in self.pareto()],
+            "effort": {cell.label: cell.effort.to_dict() for cell in self.cells if cell.effort is not None},
             "skipped": [skip.to_dict() for skip in self.skipped],
             "run_card": dict(self.run_card),
         }
@@ -179,7 +184,10 @@ def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "label": cell.label,
         "simulated": cell.simulated,
-        **{key: cell.cell.settings.get(key) for key in ("kind", "model", "thinking", "prompt", "answer", "modality")},
+        **{
+            key: cell.cell.settings.get(key)
+            for key in ("kind", "model", "thinking", "prompt", "answer", "modality", "plan")
+        },
         "state": cell.state,
         "asked": len(cell.predictions),
         "failed": sum(cell.failed.values()),
@@ -193,6 +201,7 @@ def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
     row["p50_seconds"] = None if evaluation is None else evaluation.latency_p50
     row["p95_seconds"] = cell.p95_seconds
     row["cost_per_item_usd"] = None if evaluation is None else evaluation.cost_per_item_usd
+    row["no_op"] = cell.no_op
     row["on_front"] = on_front
     row["beyond"] = "; ".join(cell.beyond)
     return row

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
+from llmclf.llm.plans import STANDARD
 from llmclf.render.tables import (
     TableText,
     counted,
@@ -23,7 +24,7 @@ from llmclf.render.tables import (
 )
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
-from llmclf.types import Estimate
+from llmclf.types import Costs, Estimate
 
 SIMULATED = "SIMULATED"
 STOPPED = {
@@ -78,6 +79,8 @@ def marks(surface: Surface, cell: MeasuredCell) -> list[str]:
         said.append(f"incomplete: {len(cell.predictions)} of {cell.items} items came in")
     if cell.state == "waiting":
         said.append("not begun")
+    if cell.effort is not None and cell.no_op:
+        said.append(f"NO-OP: does what thinking {cell.effort.against} does")
     return said + list(cell.beyond)
 
 
@@ -96,6 +99,33 @@ def words(surface: Surface) -> list[str]:
     return said
 
 
+def plan_sentences(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
+    """What is to be known of each plan but paying as tokens come; for rented units also from where on they pay."""
+    groups: dict[tuple[str, str], list[MeasuredCell]] = {}
+    for cell in cells:
+        if cell.cell.plan is not None and cell.plan != STANDARD:
+            groups.setdefault((cell.plan, cell.cell.plan.note), []).append(cell)
+    return [" ".join([f"Plan {name}: {note}.", *_break_evens(group, costs)]) for (name, note), group in groups.items()]
+
+
+def _break_evens(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
+    measured = [cell for cell in cells if cell.evaluation is not None and cell.cell.plan is not None]
+    if not measured or all(cell.cell.plan and cell.cell.plan.kind != "provisioned" for cell in measured):
+        return []
+    even = ", ".join(f"{cell.even_at:,} for {cell.name_without_plan}" for cell in measured if cell.even_at is not None)
+    never = ", ".join(cell.name_without_plan for cell in measured if cell.even_at is None)
+    volume = costs.conversations_per_month
+    yours = "" if volume is None else f" (you have {volume:,})"
+    said = [f"Cheaper than paying for each token from so many conversations a month on: {even}{yours}."] if even else []
+    return [*said, f"Never known to be cheaper for {never}."] if never else said
+
+
+def effort_sentences(cells: Sequence[MeasuredCell]) -> list[str]:
+    """What thinking settings changed, one sentence for each cell that can be compared, whatever its plan."""
+    said = {cell.cell.answers_id: cell for cell in reversed(cells) if cell.effort is not None}
+    return [f"{cell.name_without_plan}: {cell.effort.sentence}." for cell in reversed(said.values()) if cell.effort]
+
+
 def _unknown_dollars(cells: Sequence[MeasuredCell]) -> list[str]:
     """Why measured cells have no dollars, those with the same reason in one sentence."""
     labels: dict[str, list[str]] = {}
@@ -110,12 +140,14 @@ def tables(surface: Surface) -> list[TableText]:
     notes = [about(surface), *_unknown_dollars(surface.real), *(words(surface) if surface.real else ())]
     if surface.stopped:
         notes.append(STOPPED[surface.stopped])
+    notes += [*plan_sentences(surface.real, surface.costs), *effort_sentences(surface.real)]
     notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
     stamps = ("SYNTHETIC DATA",) if surface.dataset.is_synthetic else ()
     made = [TableText(surface.best().sentence, _HEADS, _rows(surface, surface.real), tuple(notes), stamps, _RIGHT)]
     if surface.simulated:
         title = "Made-up answers that show how a surface looks. They decide nothing."
         notes = _unknown_dollars(surface.simulated)
+        notes += [*plan_sentences(surface.simulated, surface.costs), *effort_sentences(surface.simulated)]
         rows = _rows(surface, surface.simulated)
         made.append(TableText(title, _HEADS, rows, tuple(notes), (SIMULATED,), _RIGHT))
     return made
@@ -145,9 +177,15 @@ def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
         "\n".join(estimate_cells(cell.recall)),
         "\n".join(estimate_cells(false_alarms(cell), ".3f")),
         "\n".join(usd_cells(cell.usd)),
-        seconds_text(cell.p95_seconds),
+        p95_text(cell),
         str(failed) if failed else "-",
     )
+
+
+def p95_text(cell: MeasuredCell) -> str:
+    """The p95 in seconds; of a batch what is promised, which nobody measured."""
+    promised = cell.cell.plan is not None and cell.cell.plan.kind == "batch" and cell.evaluation is not None
+    return "24 h" if promised else seconds_text(cell.p95_seconds)
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> Any:

@@ -39,7 +39,7 @@ def classify(
     items = items_of(by_id.values(), classifier.task)
     kept_by = runtime or (classifier.runtime if isinstance(classifier, LlmClassifier) else None)
     if isinstance(classifier, LlmClassifier):
-        classifier.runtime.check([classifier.model])
+        classifier.check()
     if kept_by is None:
         return _predict(classifier, by_id, items, on_done)
     inputs = {"classifier": classifier.id, "conversations": sorted(c.content_hash for c in by_id.values())}
@@ -99,7 +99,7 @@ def evaluate_classifier(
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     if isinstance(classifier, LlmClassifier):
         runtime.tell_simulator(labelled, task)
-        runtime.check([classifier.model])
+        classifier.check()
     learns = isinstance(file, ProbeFile)
     config = {"classifier": classifier.id, "folds": folds if learns else 0, "hold_out": list(hold_out), "seed": seed}
     run_id = runtime.store.start_run(

@@ -19,11 +19,12 @@ function bars(cells, key, low, high) {
   };
 }
 
-/* where a cell's number stands: beside the marker where an earlier cell has the same figures */
+/* where a cell's number stands: beside the marker where an earlier cell has nearly the same figures */
+const near = (one, other) => Math.abs(one - other) <= 0.02 * Math.max(Math.abs(one), Math.abs(other));
 const BESIDE = ["middle center", "bottom right", "bottom left", "top right", "top left"];
 function places(own, cells, axis) {
   return own.map((cell) => {
-    const alike = cells.filter((other) => other.usd === cell.usd && other[axis] === cell[axis]);
+    const alike = cells.filter((other) => near(other.usd, cell.usd) && near(other[axis], cell[axis]));
     return BESIDE[Math.min(alike.indexOf(cell), BESIDE.length - 1)];
   });
 }
