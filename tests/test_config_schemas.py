@@ -278,8 +278,8 @@ def test_keyword_rules_name_a_broken_pattern(write) -> None:
         ("classifier", "version = 1\n", "kind: is missing"),
         (
             "models",
-            'version = 1\n[models.x]\nroute = "http"\n',
-            "models.x.route: must be one of local, sim, litellm; got 'http'",
+            'version = 1\n[models.x]\nroute = "ftp"\n',
+            "models.x.route: must be one of local, sim, litellm, http, replay; got 'ftp'",
         ),
         ("models", 'version = 1\n[models."a/b"]\n', 'models."a/b".route: is missing'),
         ("models", 'version = 1\n[models.x]\nroute = "local"\n', "models.x: give either `path` or `weights`"),

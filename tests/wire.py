@@ -92,6 +92,7 @@ class Wire:
         self.received: list[Received] = []
         self.default: Reply | Callable[[Received], Reply] = chat("{}")
         self.most_at_once = 0
+        self.connections = 0
         self._queue: deque[Reply] = deque()
         self._now = [0]
         self._loop = asyncio.new_event_loop()
@@ -112,6 +113,7 @@ class Wire:
         self.received.clear()
         self.default = chat("{}")
         self.most_at_once = 0
+        self.connections = 0
         self._now = [0]  # requests of an earlier test that still hang don't count
 
     @property
@@ -146,6 +148,7 @@ class Wire:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while await self._one(reader, writer):
                 pass

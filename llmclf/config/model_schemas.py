@@ -65,7 +65,7 @@ class SimRow(Part):
     thinking_gain: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Share of all errors that each further level of thinking removes."""
     fault_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of calls that end as a refusal or an unparsable answer."""
+    """Share of calls with a fault; docs/simulator.md has the mix."""
     seconds: Positive = 1.0
     """Median latency at thinking off."""
     output_tokens: Annotated[int, Field(ge=1)] = 90
