@@ -127,9 +127,8 @@ class Bench:
             "llmclf direct": load_classifier("direct", runtime=self.runtime),
         }
         self.litellm = load_litellm()
-        self.loop = asyncio.new_event_loop()
         self.headers = {"authorization": f"Bearer {os.environ['BENCH_KEY']}"}
-        self.loop.run_until_complete(self._open())
+        self.runtime.run(self._open())
 
     async def _open(self) -> None:
         import aiohttp
@@ -140,9 +139,9 @@ class Bench:
 
     def close(self) -> None:
         """Gives everything back."""
+        self.runtime.run(self.aiohttp.close())
+        self.runtime.run(self.httpx.aclose())
         self.runtime.close()
-        self.loop.run_until_complete(self.aiohttp.close())
-        self.loop.run_until_complete(self.httpx.aclose())
 
     def run(self, arm: str, count: int, salt: str) -> tuple[float, float]:
         """(CPU seconds, wall seconds) of `count` calls by one arm; what it sends is made beforehand."""
@@ -153,7 +152,8 @@ class Bench:
             return timed(lambda: check(classifier.predict(made, items), count))
         bodies = [self.body(conversation) for conversation in made.values()]
         ask = {"aiohttp": self._aiohttp, "httpx": self._httpx, "litellm": self._litellm}[arm]
-        return timed(lambda: self.loop.run_until_complete(at_once(count, lambda number: ask(bodies[number]))))
+        # on the runtime's own loop: litellm's logging gets into disorder where a process has two
+        return timed(lambda: self.runtime.run(at_once(count, lambda number: ask(bodies[number]))))
 
     def body(self, conversation: Any) -> dict[str, Any]:
         """The body that the direct route sends, for the raw arms."""

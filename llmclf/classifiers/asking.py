@@ -105,7 +105,7 @@ def repaired(request: Request, answer: str, error: ModelError, form: str) -> Req
     """The request that asks once more: as the first, with the bad answer and what is wrong with it."""
     said = f"That answer can't be used: {error.what}. Look again and answer anew.\n{form}"
     messages = (*request.messages, Message("assistant", answer[:_QUOTED]), Message("user", said))
-    return replace(request, messages=messages)
+    return replace(request, messages=messages, redacted=False)  # the answer was not
 
 
 async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

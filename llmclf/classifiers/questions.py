@@ -60,8 +60,12 @@ class Questions:
             self.prompt.id,
             self.runtime.run_id,
         )
-        request = Request(self._model, messages_of(self.prompt, values, shown.media), self._output, subject)
+        messages = messages_of(self.prompt, values, shown.media)
+        redacted = self.runtime.redaction.before_sending
+        request = Request(self._model, messages, self._output, subject, redacted=redacted)
         first = repeat * self.samples
+        if self.samples == 1 and first == 0:
+            return [request]
         return [replace(request, repeat=first + sample) for sample in range(self.samples)]
 
     @cached_property

@@ -232,6 +232,7 @@ class _Call:
                 sent_at=money.moment,
                 simulated=route.simulated,
                 owner=caller.owner,
+                redacted=request.redacted,
             )
         )
         if self.reserved and not route.simulated:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from llmclf.store.texts import storable
@@ -120,6 +121,8 @@ class Request:
     """Seconds for the whole call, retries included, from when it has its turn."""
     deadline: float | None = None
     """Moment of `time.monotonic()` at which it ends in any case."""
+    redacted: bool = False
+    """True where its words were redacted by the workspace's rules: the store need not do it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +164,10 @@ def body_text(body: Mapping[str, Any]) -> str:
 
 def request_hash(text: str, endpoint: str) -> str:
     """Sha256 over the body as sent (its canonical JSON) and the resolved endpoint."""
-    whole = f'{{"body":{text},"endpoint":{json.dumps(endpoint, ensure_ascii=False)}}}'
+    whole = f'{{"body":{text},"endpoint":{_quoted(endpoint)}}}'
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -100,10 +100,8 @@ class Price:
         recording was sent (`audio_sent`), its tokens cost otherwise and are not counted apart, the
         cost is not known either. The same sums as litellm's `completion_cost`.
         """
-        if self.is_free:
-            return 0
         if usage.input_tokens is None or usage.output_tokens is None:
-            return None
+            return 0 if self.is_free else None
         if audio_sent and usage.audio_tokens is None and self.audio_input_nano is not None:
             return None
         rates = self.rates(usage.input_tokens // max(1, calls))

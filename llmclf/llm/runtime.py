@@ -24,6 +24,7 @@ from llmclf.llm.caps import Period, SharedCaps
 from llmclf.llm.loop import LoopThread
 from llmclf.llm.model import Model, Request, Response, body_text, request_hash
 from llmclf.llm.pace import Pace
+from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
 from llmclf.llm.routes.making import RouteMaker
 from llmclf.llm.routes.sim import Truth
@@ -86,7 +87,8 @@ class Runtime:
         self.concurrency = concurrency
         """Calls under way at once."""
         self._routes: dict[str, Route] = {}
-        self._checked: set[Model] = set()
+        self._checked: dict[Model, Price] = {}
+        """Prices of the models that were found fit to be called."""
         self._lock = threading.Lock()
         self._loop_thread: LoopThread | None = None
         self._pid = os.getpid()
@@ -233,10 +235,11 @@ class Runtime:
 
     async def _call(self, prepared: Prepared, asked: float) -> Response:
         model = prepared.request.model
-        if model not in self._checked:
+        price = self._checked.get(model)
+        if price is None:
             _raise_any(self._problems(model, pieces=False))  # a local model says itself which piece it misses
-            self._checked.add(model)
-        price = checked_price(model.id, prepared.route, self.budget)
+        if price is None or not self.budget.is_capped:  # the cap it was checked under may have been lifted
+            price = self._checked[model] = checked_price(model.id, prepared.route, self.budget)
         current = self._current()
         async with current.limit:
             return await current.caller.call(prepared, price, asked)

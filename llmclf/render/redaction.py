@@ -10,7 +10,15 @@ from typing import Literal, get_args
 
 from llmclf.errors import ConfigError, nearest
 from llmclf.render.redaction_names import Introduction, full_name_pattern, introductions, part_patterns
-from llmclf.render.redaction_patterns import KINDS, NOT_INSIDE, PLACEHOLDER, Kind, Word, replace_patterns
+from llmclf.render.redaction_patterns import (
+    KINDS,
+    NOT_INSIDE,
+    PLACEHOLDER,
+    Kind,
+    Word,
+    may_hold_any,
+    replace_patterns,
+)
 from llmclf.types import Conversation, Event, Turn
 
 When = Literal["off", "sending", "storing", "both"]
@@ -177,7 +185,11 @@ class Redaction:
         """
         memory = Memory() if memory is None else memory
         self._learn_metadata(conversation.metadata, memory)
-        texts = iter(self.redact_texts(_texts(conversation), memory))
+        known = _texts(conversation)
+        redacted = self.redact_texts(known, memory)
+        if redacted == known and not any(key in conversation.metadata for key in self.metadata_keys):
+            return Redacted(conversation, len(memory))
+        texts = iter(redacted)
         turns = tuple(_with_texts(turn, texts) for turn in conversation.turns)
         kept = {key: value for key, value in conversation.metadata.items() if key not in self.metadata_keys}
         return Redacted(replace(conversation, turns=turns, metadata=kept), len(memory))
@@ -190,6 +202,8 @@ class Redaction:
         """Texts of one conversation redacted together: a name that one introduces is replaced in all."""
         memory = Memory() if memory is None else memory
         known = [self._customised(text) for text in texts]
+        if memory.is_empty and self._finds_nothing(known):
+            return known
         for text in known:
             memory.reserve(text)
         while True:
@@ -197,6 +211,13 @@ class Redaction:
             if redacted == known:
                 return redacted
             known = redacted  # what was replaced may have uncovered more; each pass leaves less to find
+
+    def _finds_nothing(self, texts: list[str]) -> bool:
+        """True where a quick look at all texts together shows that there is nothing to replace, as in most."""
+        joined = "\0".join(texts)
+        if self.names or ("[" in joined and PLACEHOLDER.search(joined)) or may_hold_any(joined):
+            return False
+        return "name" not in self.kinds or not any(introductions([joined]))
 
     def _pass(self, texts: list[str], memory: Memory) -> list[str]:
         kinds = frozenset(self.kinds)

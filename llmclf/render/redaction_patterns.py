@@ -62,7 +62,7 @@ def replace_patterns(text: str, kinds: frozenset[Kind], placeholder: Placeholder
 
     Placeholders that stand in the text already are left alone and nothing is read across them.
     """
-    if not _may_hold_any(text):
+    if not may_hold_any(text):
         return text
 
     def replaced(match: re.Match[str]) -> str:
@@ -73,7 +73,8 @@ def replace_patterns(text: str, kinds: frozenset[Kind], placeholder: Placeholder
     return _shapes(kinds, "@" in text).sub(replaced, text)
 
 
-def _may_hold_any(text: str) -> bool:
+def may_hold_any(text: str) -> bool:
+    """False where no pattern can match: a quick look before the slow one."""
     if "@" in text or "::" in text or _FOUR_DIGITS.search(text) or _HEX_GROUPS.search(text):
         return True
     lowered = text.lower()

@@ -40,6 +40,8 @@ class CallSent:
     simulated: bool = False
     owner: str = ""
     """The runtime that sends it."""
+    redacted: bool = False
+    """True where the body holds nothing that is still to be redacted."""
 
 
 @dataclass(frozen=True, slots=True)

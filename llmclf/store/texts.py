@@ -51,16 +51,17 @@ class Keeper:
 
     def sent(self, call: CallSent) -> CallSent:
         """The call with its request as it may be stored."""
-        if not call.request_json:
+        if not call.request_json or (call.redacted and call.request_json.isascii()):
             return call
+        if call.redacted:
+            return replace(call, request_json=storable(call.request_json))
         return replace(call, request_json=self._request(call.conversation_id, call.request_json))
 
     def done(self, conversation_id: str, outcome: CallDone) -> CallDone:
         """The outcome with answer, reasoning and error message as they may be stored."""
-        text, reasoning, message = self.texts(
-            conversation_id, [outcome.text or "", outcome.reasoning or "", outcome.error_message or ""]
-        )
-        return replace(outcome, text=text, reasoning=reasoning, error_message=message)
+        given = [outcome.text or "", outcome.reasoning or "", outcome.error_message or ""]
+        text, reasoning, message = kept = self.texts(conversation_id, given)
+        return outcome if kept == given else replace(outcome, text=text, reasoning=reasoning, error_message=message)
 
     def prediction(self, prediction: Prediction) -> Prediction:
         """The prediction with quotes, rationale, thinking and error message as they may be stored."""

@@ -40,6 +40,7 @@ _NO_SUMMARY = re.compile(r"summar|must be verified|verify (?:your )?organi[sz]at
 _LOGPROBS = {"logprobs": True, "top_logprobs": 20}
 _FORMS = (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b")), Output("text"))
 """One output of each kind, to see what would be sent for it."""
+_CLIENT_SECONDS = 86_400.0
 
 
 class LitellmRoute(Route):
@@ -152,7 +153,7 @@ class LitellmRoute(Route):
         extra = {} if by_responses else {"drop_params": False, **self._probe.allowed(body)}
         try:
             async with asyncio.timeout(timeout):
-                reply = await call(**arguments, **extra, **self._connection(timeout))
+                reply = await call(**arguments, **extra, **self._connection())
         except TimeoutError as error:
             raise ModelError(
                 "timeout", f"no answer within {timeout:.1f} s", where=self.model_id, possibly_billed=True
@@ -172,9 +173,13 @@ class LitellmRoute(Route):
 
     # --- what is sent -------------------------------------------------------------------------------------------
 
-    def _connection(self, timeout: float) -> dict[str, Any]:
-        """Where to and by which key; a time-out, no retries."""
-        found: dict[str, Any] = {"timeout": timeout, "num_retries": 0, "max_retries": 0}
+    def _connection(self) -> dict[str, Any]:
+        """Where to and by which key; no retries, and the same time-out for all.
+
+        litellm keeps a client, with its open connections, for each time-out it is given: `send` has
+        the deadline, and what is passed must never differ.
+        """
+        found: dict[str, Any] = {"timeout": _CLIENT_SECONDS, "num_retries": 0, "max_retries": 0}
         if self.row and self.row.api_base:
             found["api_base"] = self.row.api_base
         if self.row and self.row.key_env:
