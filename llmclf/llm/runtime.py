@@ -112,7 +112,7 @@ class Runtime:
         """
         wanted = list(dict.fromkeys(models))
         _raise_any([problem for model in wanted for problem in self._problems(model)])
-        for model in wanted:
+        for model in wanted if self.cache != "read-only" else ():
             checked_price(model.id, self.route(model.id), self.budget)
 
     async def prepare(self, model_id: str) -> None:
@@ -300,6 +300,8 @@ class Runtime:
         try:
             route = self.route(model.id)
             check_allowed(model.id, route, self.rules)
+            if self.cache == "read-only":  # nobody is asked, so nothing can be missing
+                return route.unsupported(model)
             return route.problems(model) if pieces else [*route.missing_keys(), *route.unsupported(model)]
         except ConfigError as error:
             return [str(error)]
