@@ -99,7 +99,10 @@ class LitellmRoute(Route):
                 missing = [name for name in missing if name != "AZURE_API_VERSION"]
             if self.row and self.row.api_base:
                 missing = [name for name in missing if not name.endswith("_BASE")]
-        return [f"{self.model_id} needs the key in ${' and $'.join(missing)}"] if missing else []
+        either = all(name.endswith("_API_KEY") for name in missing)  # several names for one key; else all are needed
+        return (
+            [f"{self.model_id} needs the key in ${(' or $' if either else ' and $').join(missing)}"] if missing else []
+        )
 
     def missing_pieces(self) -> list[str]:
         """The package that litellm's Responses interface needs."""
