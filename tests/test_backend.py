@@ -167,3 +167,18 @@ def test_worker_processes_share_one_store(backend, wire: Wire, workspace: Path) 
     process.send_signal(signal.SIGTERM)
     process.wait(20)
     assert all(row["state"] == "done" for row in calls(workspace / "store.db"))
+
+
+def test_a_runtime_that_nobody_closes_ends_quietly(backend, wire: Wire, workspace: Path) -> None:
+    """A script that just asks and ends leaves no open connection, no warning, and its call in the store."""
+    wire.default = chat(ANSWER)
+    code = (
+        "import llmclf\n"
+        "classifier = llmclf.load_classifier('direct', workspace='.', runtime=llmclf.Runtime('s.db', workspace='.',"
+        " max_usd=1))\n"
+        "print(classifier.classify(llmclf.Conversation.from_messages([{'role': 'user', 'content': 'Hi'}])).label)\n"
+    )
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    result = subprocess.run(command, cwd=workspace, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "clean\n", "")
+    assert [row["state"] for row in calls(workspace / "s.db")] == ["done"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -281,6 +283,7 @@ class Runtime:
                 pace = Pace(self._pace_rows, self.store, concurrency=self.concurrency)
                 caller = Caller(self.store, self.budget, pace, self._spans, self.owner)
                 self._loop_thread = LoopThread(self.concurrency, caller)
+                _close_at_exit(self)
                 asyncio.run_coroutine_threadsafe(self.budget.beat(), self._loop_thread.loop)
             return self._loop_thread
 
@@ -316,6 +319,18 @@ class Runtime:
         limits = {period: round(usd * 1e9) for period, usd in periods.items() if usd is not None}
         own = None if max_usd is None else round(max_usd * 1e9)
         return Budget(own, shared=SharedCaps(self.store, self.owner, limits))
+
+
+def _close_at_exit(runtime: Runtime) -> None:
+    """A runtime that nobody closes is closed when the process ends, so that its connections are not left open."""
+    reference = weakref.ref(runtime)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
 
 
 def _check_arguments(store: object, max_usd: object, concurrency: object, cache: object) -> None:
