@@ -148,17 +148,22 @@ def test_two_hundred_calls_at_once_under_a_cap_for_fifty(paid: Path, wire: Wire,
     assert "usd_per_day" in next(p.error.message for p in found if p.error)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.4])
-def test_two_processes_keep_one_cap(paid: Path, wire: Wire, worst_nano: int, write, share: float) -> None:
-    """Two hundred calls at once in each: together never above the cap, and nearly all of it is used."""
+@pytest.mark.parametrize(("share", "at_once"), [(1.0, 200), (0.4, 200), (1.0, 10)])
+def test_two_processes_keep_one_cap(paid: Path, wire: Wire, worst_nano: int, write, share: float, at_once: int) -> None:
+    """Two hundred calls in each: together never above the cap, and nearly all of it is used.
+
+    Where all are asked for at once, the quicker process may take everything; with ten at once both have their part.
+    """
     vendor = Vendor(wire, worst_nano, share)
     cap = worst_nano * 50 + worst_nano // 2
     write("llmclf.toml", f"version = 1\nusd_per_day = {cap / 1e9}\n")
-    children = start_together([f"predict({str(paid)!r}, {1000 * number}, 200)" for number in range(2)])
+    children = start_together([f"predict({str(paid)!r}, {1000 * number}, 200, {at_once})" for number in range(2)])
     assert [len(child.communicate()[0]) for child in children] == [0, 0]
     assert [child.returncode for child in children] == [0, 0]
     assert 0.9 * cap <= vendor.billed <= cap
-    assert in_the_store(paid) == (vendor.billed, 2)
+    billed, owners = in_the_store(paid)
+    assert billed == vendor.billed
+    assert owners == 2 or at_once == 200
 
 
 def test_a_killed_process_keeps_what_it_sent_and_no_more(paid: Path, wire: Wire, worst_nano: int, write) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from llmclf.errors import ErrorKind, ModelError
 from llmclf.llm.model import Response
 
-_THINK = re.compile(r"\A(?!\s*[{`])\s*(?:<think>)?(.*?)</think>", re.DOTALL)
+_THINK = re.compile(r"\A(?!\s*+[{`])\s*+(?:<think>)?(.*?)</think>", re.DOTALL)
 """Thinking before the answer; many chat templates begin the block themselves, so its first tag can be missing."""
-_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A```(?:json)?[^\S\n]*\n(.*)\n```\Z", re.DOTALL)
 _MOST_CHARACTERS = 200_000
 _UNFINISHED: dict[str, ErrorKind] = {
     "length": "length",

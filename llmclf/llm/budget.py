@@ -229,6 +229,7 @@ class Budget:
     def begin_anew(self, owner: str) -> None:
         """In a child made by fork: it has leases of its own, under a new owner; its parent's are not its."""
         self._begin()
+        self._kept, self._under_way = self._kept + self._under_way, 0  # its parent's calls never settle here
         if self._shared is not None:
             self._shared = self._shared.anew(owner)
 

@@ -104,20 +104,25 @@ class _Call:
 
     async def run(self) -> Response:
         """Reserves, sends, settles and records."""
-        self.money = await self.budget.areserve(self.reserved, self.prepared.request.model.id)
+        try:
+            async with asyncio.timeout_at(self.prepared.request.deadline):
+                self.money = await self.budget.areserve(self.reserved, self.prepared.request.model.id)
+        except TimeoutError:
+            raise self._too_late() from None
         bill: int | None = 0
         try:
             try:
                 await self._try()
             except BaseException:
                 bill = None if self.started is not None else 0  # cancelled: what was sent keeps its reservation
+                self._record_cancelled()
                 raise
             done = self._outcome()
             bill = done.cost_nano if self.answer or self.last_is_billed else 0
+            if self.is_recorded:  # before it is settled: a lease that is then asked for must not count it twice
+                self.caller.store.call_done(self.call_id, done)
         finally:
             self.budget.settle(self.money, bill)
-        if self.is_recorded:
-            self.caller.store.call_done(self.call_id, done)
         if self.answer is None:
             assert self.error is not None
             if isinstance(self.error, ModelError):
@@ -190,13 +195,23 @@ class _Call:
                 self.last_is_billed = isinstance(error, ModelError) and error.possibly_billed
                 self.possibly_billed = self.possibly_billed or self.last_is_billed
                 raise
+            except Exception as error:  # a shape of an answer that nobody foresaw must not end a run
+                what = f"the answer can't be read: {type(error).__name__}"
+                self.error = ModelError("internal", what, where=request.model.id, possibly_billed=True)
+                self.last_is_billed = self.error.possibly_billed
+                self.possibly_billed = self.possibly_billed or self.last_is_billed
+                raise self.error from None
             turn.answered(_all_tokens(answer.usage))
             return answer
 
     async def _record_attempt(self) -> None:
         """Money is spent once the store knows of it: the call before it is sent, a lost attempt before the next."""
         if self.started is None:
-            await self._record_sent(self.call_id, self.money)
+            try:
+                await self._record_sent(self.call_id, self.money)
+            except asyncio.CancelledError:
+                self.is_recorded = True  # its row is being written all the same
+                raise
             self.is_recorded = True
             self.budget.confirm(self.money, self.prepared.request.model.id)
             self.started = time.monotonic()
@@ -206,9 +221,13 @@ class _Call:
             lost = await self.budget.areserve(self.reserved, self.prepared.request.model.id, patient=False)
             self.budget.settle(lost, None)  # the first stays for good, whatever becomes of the next
             await self._record_lost(lost)
+            self.last_is_billed = False  # it has a row and a reservation of its own now
             self.budget.confirm(lost, self.prepared.request.model.id)
         if self.deadline <= time.monotonic():
-            raise ModelError("timeout", "its turn came after the deadline", where=self.prepared.request.model.id)
+            raise self._too_late()
+
+    def _too_late(self) -> ModelError:
+        return ModelError("timeout", "its turn came after the deadline", where=self.prepared.request.model.id)
 
     async def _record_sent(self, call_id: str, money: Reservation) -> None:
         prepared, caller = self.prepared, self.caller
@@ -236,7 +255,26 @@ class _Call:
             )
         )
         if self.reserved and not route.simulated:
-            await asyncio.wrap_future(written)
+            await asyncio.shield(asyncio.wrap_future(written))  # else its end could come without its beginning
+
+    def _record_cancelled(self) -> None:
+        """Nothing is known of what was sent; what was not, cost nothing."""
+        if not self.is_recorded:
+            return
+        is_open = self.started is not None and not self.price.is_free
+        ended = CallDone(
+            state="failed",
+            finished_at=datetime.now(UTC),
+            cost_nano=None if is_open else 0,
+            price_json=_price_json(self.price),
+            queue_seconds=self.queue_seconds,
+            attempts=self.attempts,
+            possibly_billed=is_open,
+            error_kind="cancelled",
+            error_message="nobody waited for it any more",
+        )
+        with contextlib.suppress(LlmclfError):
+            self.caller.store.call_done(self.call_id, ended)
 
     async def _record_lost(self, money: Reservation) -> None:
         """Books the last attempt, which may have been billed, as a failed call of its own, at its worst case."""

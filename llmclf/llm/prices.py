@@ -220,7 +220,15 @@ def price_of(
     if row is not None:
         return price_of_row(row, "models.toml")
     entry = map_entry(model_id) or (map_entry(listed_as) if listed_as else None)
-    return None if entry is None else price_of_entry(entry)
+    return None if entry is None or _has_fee(model_id, entry) else price_of_entry(entry)
+
+
+def _has_fee(model_id: str, entry: Mapping[str, Any]) -> bool:
+    """True where a call costs more than its tokens: per request, per search that is always made, per picture made."""
+    searches = "search" in model_id or entry.get("litellm_provider") == "perplexity"
+    is_by_piece = not entry.get("output_cost_per_token") and entry.get("output_cost_per_image")
+    per_search = searches and entry.get("search_context_cost_per_query")
+    return bool(entry.get("input_cost_per_request") or per_search or is_by_piece)
 
 
 def price_of_row(row: PriceRow, source: str) -> Price:

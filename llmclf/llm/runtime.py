@@ -243,17 +243,27 @@ class Runtime:
         if price is None or not self.budget.is_capped:  # the cap it was checked under may have been lifted
             price = self._checked[model] = checked_price(model.id, prepared.route, self.budget)
         current = self._current()
-        async with current.limit:
+        try:
+            async with asyncio.timeout_at(prepared.request.deadline):
+                await current.limit.acquire()
+        except TimeoutError:
+            raise ModelError("timeout", "its turn came after the deadline", where=model.id) from None
+        try:
             return await current.caller.call(prepared, price, asked)
+        finally:
+            current.limit.release()
 
     # --- housekeeping -----------------------------------------------------------------------
 
     def close(self) -> None:
         """Ends calls under way, closes clients, writes what is left and closes the store it opened."""
-        if self._closed:
-            return
         self._check_process()  # a child of the one that made it must not give its parent's money back
-        self._closed = True
+        if self._loop_thread is not None and self._loop_thread.alive and self._loop_thread.is_current:
+            raise LlmclfError("a runtime can't be closed from its own thread", fix="close it where it was made")
+        with self._lock:  # what was handed over before is seen, and ended, by `stop`
+            if self._closed:
+                return
+            self._closed = True
         if self._loop_thread is not None and self._loop_thread.alive:
             self._loop_thread.stop(route.aclose for route in self._routes.values())
         try:
@@ -271,33 +281,39 @@ class Runtime:
         self.close()
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        if self._closed:
-            work.close()
-            raise LlmclfError("the runtime is closed", fix="use it inside its `with` block")
-        return asyncio.run_coroutine_threadsafe(work, self._current().loop)
+        self._check_process()
+        with self._lock:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(work, self._thread().loop)
+        work.close()
+        raise LlmclfError("the runtime is closed", fix="use it inside its `with` block")
 
     def _current(self) -> LoopThread:
         self._check_process()
         with self._lock:
-            if self._loop_thread is None or not self._loop_thread.alive:
-                pace = Pace(self._pace_rows, self.store, concurrency=self.concurrency)
-                caller = Caller(self.store, self.budget, pace, self._spans, self.owner)
-                self._loop_thread = LoopThread(self.concurrency, caller)
-                _close_at_exit(self)
-                asyncio.run_coroutine_threadsafe(self.budget.beat(), self._loop_thread.loop)
-            return self._loop_thread
+            return self._thread()
+
+    def _thread(self) -> LoopThread:
+        """The thread of the event loop; under the lock."""
+        if self._loop_thread is None or not self._loop_thread.alive:
+            pace = Pace(self._pace_rows, self.store, concurrency=self.concurrency)
+            caller = Caller(self.store, self.budget, pace, self._spans, self.owner)
+            self._loop_thread = LoopThread(self.concurrency, caller)
+            _close_at_exit(self)
+            asyncio.run_coroutine_threadsafe(self.budget.beat(), self._loop_thread.loop)
+        return self._loop_thread
 
     def _check_process(self) -> None:
         """Begins anew in a child made by fork: it has its parent's objects, but not the threads and connections."""
         if self._pid == os.getpid():
             return
-        self._pid = os.getpid()
         self.owner = uuid4().hex
         self.budget.begin_anew(self.owner)
         self._lock = threading.Lock()
         self._of_the_parent = (self._loop_thread, self._routes)  # kept: ending them would end the parent's
         self._loop_thread = None
         self._routes = {}
+        self._pid = os.getpid()  # last: another thread of the child must not meet what is half begun
 
     def _problems(self, model: Model, *, pieces: bool = True) -> list[str]:
         try:

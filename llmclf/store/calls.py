@@ -34,6 +34,7 @@ SELECT calls.call_id, answer, reasoning, finish_reason, label_logprobs, input_to
        reasoning_tokens, audio_tokens, cache_write_tokens, cost_nano, latency_seconds, attempts, model, simulated
 FROM calls JOIN call_texts USING (call_id)
 WHERE request_hash = ? AND repeat = ? AND state = 'done' AND forgotten_at IS NULL
+  AND finish_reason NOT IN ('abort', 'error', 'insufficient_system_resource') -- broken off: no answer to give again
 ORDER BY finished_at, calls.call_id LIMIT 1
 """
 _SPENT = """

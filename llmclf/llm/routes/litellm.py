@@ -119,7 +119,11 @@ class LitellmRoute(Route):
 
     def endpoint(self) -> str:
         """The vendor's name, or the base URL of the row."""
-        return self.row.api_base if self.row and self.row.api_base else self.litellm_model.partition("/")[0]
+        if self.row and self.row.api_base:
+            return self.row.api_base
+        vendor = self.litellm_model.partition("/")[0]
+        names = (f"{vendor.upper()}_BASE_URL", f"{vendor.upper()}_API_BASE")
+        return next((base for name in names if (base := _without_user(os.environ.get(name, "")))), vendor)
 
     def load(self) -> None:
         """Imports litellm, which takes seconds, once in a process."""
@@ -354,6 +358,13 @@ def _with_way_out(error: ModelError, body: Mapping[str, Any]) -> ModelError:
         retry_after=error.retry_after,
         possibly_billed=error.possibly_billed,
     )
+
+
+def _without_user(url: str) -> str:
+    """A base URL as it may be kept: no user, key or query."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".rstrip("/") if rest else ""
 
 
 def _whole(value: object) -> int | None:

@@ -39,4 +39,4 @@ def completion_answer(reply: Any, request: Request, model_id: str, sent_thinking
 
 def _plain(value: Any) -> Any:
     """litellm's object as a dict; what is none of its objects as it is."""
-    return value.model_dump() if hasattr(value, "model_dump") else value
+    return value.model_dump(warnings=False) if hasattr(value, "model_dump") else value

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from typing import Any
 
 _IMPORTING = threading.Lock()
@@ -23,16 +24,17 @@ def load_litellm() -> Any:
         if "litellm" in sys.modules:
             import litellm
         else:
-            import warnings
-
             with warnings.catch_warnings():  # it sets filters of its own for the whole process
                 warnings.simplefilter("ignore")
                 import litellm
 
                 litellm.ModelResponse()  # pydantic warns when it builds this class, at its first use
+        if not _loaded.is_set():  # pydantic quotes what it did not expect of an answer
+            warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         litellm.suppress_debug_info = True
         if not _loaded.is_set() and "LITELLM_LOG" not in os.environ:
-            logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # it warns of settings on every call
+            for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):  # their lines quote answers, also as errors
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         _loaded.set()
         return litellm
 

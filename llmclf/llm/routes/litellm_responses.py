@@ -62,7 +62,7 @@ def responses_answer(reply: Any, model_id: str, sent_thinking: str) -> Answer:
 
 
 def _answer(reply: Any, model_id: str, sent_thinking: str) -> Answer:
-    found: Mapping[str, Any] = reply.model_dump()
+    found: Mapping[str, Any] = reply.model_dump(warnings=False)
     if found.get("error"):
         raise _failure(found["error"], model_id)
     output = [item for item in found.get("output") or [] if isinstance(item, Mapping)]

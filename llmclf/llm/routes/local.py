@@ -235,4 +235,4 @@ def letter_logprobs(logprobs: Mapping[str, Any] | None, letters: tuple[str, ...]
 
 def _is_logprob(value: object) -> bool:
     """A number up to 0, or above it by no more than rounding; NaN compares false."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value < 0.01
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e6 < value < 0.01
