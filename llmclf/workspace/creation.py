@@ -63,6 +63,7 @@ def _texts(new: NewWorkspace) -> dict[str, str]:
     prompt = (packaged_root() / "prompts" / f"{prompt_source}.txt").read_text(encoding="utf-8")
     return {
         "llmclf.toml": _WORKSPACE,
+        "configs/models.toml": _MODELS,
         f"configs/tasks/{name}.toml": _task(new),
         f"prompts/{name}/v1.txt": prompt,
         f"configs/classifiers/{name}_keyword.toml": _KEYWORD.format(name=name),
@@ -120,17 +121,59 @@ def _readme(new: NewWorkspace) -> str:
 
 
 _WORKSPACE = """\
-# Rules of this workspace.
+# Rules of this workspace; docs/files.md explains each. A line that begins with "# " is off: take the "# " away.
 #   llmclf check
 version = 1
-# usd_per_month = 50.0            # cap on everything this workspace's store spends in a month
-confirm_above_usd = 1.0
-# allowed_models = ["openai/*"]
+
+# Dollars that everything that uses this workspace's store may spend together, in a clock hour, a day, a month (UTC).
+# usd_per_hour = 5.0
+# usd_per_day = 20.0
+# usd_per_month = 50.0
+confirm_above_usd = 1.0           # a command that may cost more asks first
+
+# What may be asked: names of models, or patterns. Without this line: any.
+# allowed_models = ["openai/*", "replay/*", "local/*", "sim/*"]
+# Where texts may go: vendors, base URLs as in configs/models.toml, or patterns. Without this line: anywhere.
+# allowed_endpoints = ["openai", "http://10.0.0.5:8911/v1", "https://llm.example.com/*"]
 
 [privacy]
 redact = "both"                   # before sending and before storing
 # names = ["Jane Roe"]            # replaced wherever they stand
 # metadata_keys = ["customer_name"]
+# send_media = true               # recordings and pictures may go to vendors: nothing can be replaced in them
+"""
+
+_MODELS = """\
+# Models that need more than a vendor's name, and how fast models are asked. docs/files.md has every key.
+# Vendors' models (openai/..., anthropic/..., gemini/...) need no row. Keys stay in the environment.
+#   llmclf models show mine/fast
+version = 1
+
+# [models."mine/fast"]            # speaks OpenAI's chat completions: vLLM, llama.cpp's server, a gateway
+# route = "http"
+# api_base = "http://10.0.0.5:8911/v1"
+# model = "Qwen/Qwen3-8B"         # its name there
+# key_env = "MY_GATEWAY_KEY"      # the environment variable that holds the key
+# json_schema = true
+# price = { input_usd_per_million = 0, output_usd_per_million = 0 }
+
+# [models."mine/large"]           # a vendor's model as litellm names it, here a deployment at Azure
+# route = "litellm"
+# litellm_model = "azure/my-deployment"
+# api_base = "https://my-resource.openai.azure.com"
+# api_version = "2026-01-01"
+# key_env = "AZURE_API_KEY"
+# json_schema = true
+
+# [models."replay/march"]         # answers that were bought earlier: nobody is asked, nothing is paid
+# route = "replay"
+# model = "openai/gpt-5.4-mini"
+# source = "march.db"             # a store file, a folder of `llmclf store export`, or JSON Lines
+
+# [pace."openai/*"]               # all processes on one store share it
+# requests_per_minute = 500
+# tokens_per_minute = 200_000
+# concurrency = 8
 """
 
 _GITIGNORE = """\
