@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import WIRE_KEY
-from wire import chat
+from wire import Reply, chat
 
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import load_classifier
@@ -194,7 +194,7 @@ with Runtime(workspace={str(workspace)!r}, max_usd=1) as runtime:
 
 
 def test_litellm_is_loaded_quietly(tmp_path) -> None:
-    """Importing it asks no network, reads no .env file, prints nothing and leaves warning filters alone."""
+    """Importing it asks no network, reads no .env file, prints nothing, and hides one warning, which quotes answers."""
     (tmp_path / ".env").write_text("LLMCLF_FROM_DOTENV=1\n")
     code = """
 import os, socket, sys, warnings
@@ -203,13 +203,52 @@ socket.socket.connect = socket.getaddrinfo = refuse
 before = list(warnings.filters)
 from llmclf.llm.routes.litellm import load_litellm
 load_litellm()
-assert warnings.filters == before
+load_litellm()
+more = [each for each in warnings.filters if each not in before]
+assert [each for each in warnings.filters if each in before] == before
+assert [(action, text.pattern, kind) for action, text, kind, *_ in more] == [
+    ("ignore", "Pydantic serializer warnings", UserWarning)
+]
 assert "LLMCLF_FROM_DOTENV" not in os.environ
 """
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=_bare_environment(), capture_output=True, text=True
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+SECRET = "mary-said-so"
+ODD = [
+    {"choices": None},
+    {"choices": [SECRET]},
+    {"choices": [{"index": SECRET, "message": {"role": "assistant", "content": [SECRET]}}]},
+    {"choices": [{"finish_reason": 7, "message": {"role": SECRET, "content": {"a": SECRET}}}]},
+    {"choices": [{"message": {"content": SECRET}, "logprobs": {"content": [{"token": SECRET, "logprob": SECRET}]}}]},
+    {"choices": [{"message": {"content": SECRET, "tool_calls": SECRET}}], "usage": {"prompt_tokens": SECRET}},
+    {"usage": SECRET, "id": [SECRET], "created": SECRET, "model": {"a": SECRET}},
+    {"error": {"message": [SECRET], "code": SECRET}},
+]
+
+
+def test_nothing_of_an_odd_answer_is_printed(workspace, wire) -> None:
+    """Whatever a vendor sends, neither warnings nor log lines quote it: they could hold what a customer said."""
+    good = json.loads(chat(SECRET, logprobs={SECRET: -0.1}).body)
+    wire.next(*(Reply(body=json.dumps({**good, **odd}).encode()) for odd in ODD for _ in range(2)))
+    code = f"""
+from llmclf.errors import ModelError
+from llmclf.llm import Message, Model, Output, Request, Runtime
+with Runtime(workspace={str(workspace)!r}, max_usd=5, cache="off") as runtime:
+    for number in range({len(ODD)}):
+        for output in (Output("text"), Output("letter", choices=("a", "b"))):
+            request = Request(Model("wire/m"), (Message("user", "x"),), output)
+            try:
+                runtime.run(runtime.arespond(request))
+            except ModelError as error:
+                pass
+"""
+    run = subprocess.run([sys.executable, "-c", code], env=_bare_environment(), capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert len(wire.received) == 2 * len(ODD)
 
 
 def test_claude_is_asked_without_asking_anybody_else(tmp_path, wire) -> None:

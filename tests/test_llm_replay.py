@@ -258,6 +258,39 @@ def test_an_export_is_replayed(folder, wire) -> None:
     assert not wire.received
 
 
+BROKEN_OFF = ["error", "abort", "insufficient_system_resource"]
+
+
+@pytest.mark.parametrize("reason", BROKEN_OFF)
+@pytest.mark.parametrize("source", ["old.db", "exported"])
+def test_an_answer_that_was_broken_off_is_not_replayed(folder, wire, reason: str, source: str) -> None:
+    """Alone it is no answer; a later one that was finished is given in its place, from a store as from an export."""
+    wire.next(chat("half", finish_reason=reason), chat("whole"), chat("half", finish_reason=reason))
+    record(folder, wire, question("http/m"), question("http/m"), question("http/m", "only half"))
+    with Store(folder / "old.db") as store:
+        store.export(folder / "exported")
+    use_source(folder, source)
+    with Runtime(workspace=folder) as runtime:
+        assert ask(runtime, question("replay/old")).answer.text == "whole"
+        with pytest.raises(ModelError) as caught:
+            ask(runtime, question("replay/old", "only half"))
+    assert caught.value.kind == "not_found"
+    assert not wire.received
+
+
+def test_lines_that_were_broken_off_are_passed_over(folder, wire) -> None:
+    """A line of JSON with such an end is no answer, and none that stands twice."""
+    with Runtime(workspace=folder) as runtime:
+        one, other = (hash_of(runtime, question("http/m", text)) for text in ("one", "other"))
+    half = [{"request_hash": one, "text": "half", "finish_reason": reason} for reason in BROKEN_OFF]
+    lines_of(folder, *half, {"request_hash": one, "text": "whole"}, {**half[0], "request_hash": other})
+    with Runtime(workspace=folder) as runtime:
+        assert ask(runtime, question("replay/old", "one")).answer.text == "whole"
+        with pytest.raises(ModelError) as caught:
+            ask(runtime, question("replay/old", "other"))
+    assert caught.value.kind == "not_found"
+
+
 def test_simulated_stays_simulated(folder) -> None:
     """A replay of simulated answers is simulated, by its route and by each answer."""
     with Runtime(workspace=folder) as runtime:

@@ -87,6 +87,36 @@ def test_costs_are_what_litellm_computes(model: str, usage: Usage, completion_co
     assert price.cost(usage) == pytest.approx(completion_cost(model, usage) * 1e9, abs=1)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "perplexity/sonar",
+        "perplexity/sonar-pro",
+        "perplexity/sonar-small-online",
+        "openai/gpt-4o-search-preview",
+        "openai/gpt-5-search-api",
+        "gemini/lyria-3-pro-preview",
+    ],
+)
+def test_a_price_with_fees_beside_tokens_is_unknown(model: str) -> None:
+    """What also costs by the search, by the request or by the piece has no price here rather than one too low."""
+    if map_entry(model) is None:
+        pytest.skip(f"this litellm's map has no {model}")
+    assert price_of(model, {}) is None
+    assert price_of("mine", {}, listed_as=model) is None
+    own = PriceRow(input_usd_per_million=1, output_usd_per_million=2)
+    assert price_of(model, {model: own}) is not None  # its user knows better
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-5.4-mini", "research/mine"])
+@pytest.mark.parametrize("listed_as", ["openai/gpt-5.4-mini", "gemini/gemini-2.5-flash"])
+def test_a_search_that_is_not_made_costs_nothing(name: str, listed_as: str) -> None:
+    """Models that could search for a fee, but are not asked to, keep their price, whatever one calls them."""
+    if map_entry(listed_as) is None:
+        pytest.skip(f"this litellm's map has no {listed_as}")
+    assert price_of(name, {}, listed_as=listed_as) is not None
+
+
 COUNT = st.one_of(st.none(), st.integers(0, 2_000_000))
 
 

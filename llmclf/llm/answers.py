@@ -27,6 +27,11 @@ _UNFINISHED: dict[str, ErrorKind] = {
 """How answers end that are none, in the words of litellm and of endpoints that are asked directly."""
 
 
+def is_broken_off(finish_reason: str) -> bool:
+    """True where the endpoint broke the answer off: asked again, it may finish."""
+    return _UNFINISHED.get(finish_reason) == "internal"
+
+
 def usable_text(response: Response, where: str) -> tuple[str, str]:
     """(answer, thinking) of a response that ended as it should.
 

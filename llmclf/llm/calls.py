@@ -95,7 +95,7 @@ class _Call:
         self.possibly_billed = False
         """True where any attempt without an answer may have been charged for."""
         self.last_is_billed = False
-        """True where the last one may."""
+        """True where the last one may, as it may while it is under way."""
 
     @property
     def queue_seconds(self) -> float:
@@ -114,7 +114,7 @@ class _Call:
             try:
                 await self._try()
             except BaseException:
-                bill = None if self.started is not None else 0  # cancelled: what was sent keeps its reservation
+                bill = None if self.last_is_billed else 0  # cancelled: what was sent keeps its reservation
                 self._record_cancelled()
                 raise
             done = self._outcome()
@@ -188,6 +188,7 @@ class _Call:
         with await self.caller.pace.turn(request.model.id, route.endpoint(), self.tokens, self.deadline) as turn:
             await self._record_attempt()
             self.attempts += 1
+            self.last_is_billed = True
             try:
                 answer = await route.send(request, self.prepared.body, self.deadline - time.monotonic())
             except LlmclfError as error:
@@ -198,8 +199,7 @@ class _Call:
             except Exception as error:  # a shape of an answer that nobody foresaw must not end a run
                 what = f"the answer can't be read: {type(error).__name__}"
                 self.error = ModelError("internal", what, where=request.model.id, possibly_billed=True)
-                self.last_is_billed = self.error.possibly_billed
-                self.possibly_billed = self.possibly_billed or self.last_is_billed
+                self.possibly_billed = True
                 raise self.error from None
             turn.answered(_all_tokens(answer.usage))
             return answer
@@ -221,7 +221,6 @@ class _Call:
             lost = await self.budget.areserve(self.reserved, self.prepared.request.model.id, patient=False)
             self.budget.settle(lost, None)  # the first stays for good, whatever becomes of the next
             await self._record_lost(lost)
-            self.last_is_billed = False  # it has a row and a reservation of its own now
             self.budget.confirm(lost, self.prepared.request.model.id)
         if self.deadline <= time.monotonic():
             raise self._too_late()
@@ -261,7 +260,7 @@ class _Call:
         """Nothing is known of what was sent; what was not, cost nothing."""
         if not self.is_recorded:
             return
-        is_open = self.started is not None and not self.price.is_free
+        is_open = self.last_is_billed and not self.price.is_free
         ended = CallDone(
             state="failed",
             finished_at=datetime.now(UTC),
@@ -282,7 +281,6 @@ class _Call:
             return
         assert self.error is not None
         call_id = uuid4().hex
-        await self._record_sent(call_id, money)
         lost = CallDone(
             state="failed",
             finished_at=datetime.now(UTC),
@@ -291,6 +289,15 @@ class _Call:
             error_kind=_kind(self.error),
             error_message=self.error.message,
         )
+        try:
+            await self._record_sent(call_id, money)
+        except asyncio.CancelledError:  # its row is being written all the same
+            self._end_lost(call_id, lost)
+            raise
+        self._end_lost(call_id, lost)
+
+    def _end_lost(self, call_id: str, lost: CallDone) -> None:
+        self.last_is_billed = False  # it has a row and a reservation of its own now
         self.caller.store.call_done(call_id, lost)
 
     def _outcome(self) -> CallDone:

@@ -219,13 +219,16 @@ def price_of(
         return price_of_row(own[model_id], "prices.toml")
     if row is not None:
         return price_of_row(row, "models.toml")
-    entry = map_entry(model_id) or (map_entry(listed_as) if listed_as else None)
-    return None if entry is None or _has_fee(model_id, entry) else price_of_entry(entry)
+    for name in (model_id, listed_as):
+        entry = map_entry(name) if name else None
+        if entry is not None:
+            return None if _has_fee(name, entry) else price_of_entry(entry)
+    return None
 
 
-def _has_fee(model_id: str, entry: Mapping[str, Any]) -> bool:
+def _has_fee(name: str, entry: Mapping[str, Any]) -> bool:
     """True where a call costs more than its tokens: per request, per search that is always made, per picture made."""
-    searches = "search" in model_id or entry.get("litellm_provider") == "perplexity"
+    searches = "search" in name or entry.get("litellm_provider") == "perplexity"
     is_by_piece = not entry.get("output_cost_per_token") and entry.get("output_cost_per_image")
     per_search = searches and entry.get("search_context_cost_per_query")
     return bool(entry.get("input_cost_per_request") or per_search or is_by_piece)

@@ -20,6 +20,7 @@ from uuid import uuid4
 from llmclf.config import Privacy, load_models, load_pace, load_prices, load_workspace
 from llmclf.config.loading import as_folder
 from llmclf.errors import ConfigError, LlmclfError, ModelError, nearest
+from llmclf.llm.answers import is_broken_off
 from llmclf.llm.budget import Budget
 from llmclf.llm.calls import Caller, Prepared, from_store
 from llmclf.llm.caps import Period, SharedCaps
@@ -208,6 +209,8 @@ class Runtime:
         if self.cache == "off":
             return await self._call(prepared, asked)
         stored = self.store.stored_answer(prepared.hash, request.repeat)
+        if stored is not None and is_broken_off(stored.finish_reason):  # queued still; once written it is not found
+            stored = None
         if stored is not None or self.cache == "read-only":
             return self._found(prepared, stored)
         key = (prepared.hash, request.repeat)

@@ -28,12 +28,15 @@ from llmclf.types import USAGE_COUNTS, Usage
 
 _EXPORTED = "calls.jsonl"
 _MAGIC = b"SQLite format 3\0"
+_BROKEN_OFF = ("abort", "error", "insufficient_system_resource")
+"""How answers end that an endpoint broke off: they are not given again."""
 # No word of the columns: a store of an older llmclf has fewer, and can't be brought up to date unwritten.
-_ANSWER = """
+_ANSWER = f"""
 SELECT * FROM calls JOIN call_texts USING (call_id)
 WHERE request_hash = ? AND repeat = ? AND state = 'done' AND forgotten_at IS NULL
+  AND coalesce(finish_reason, '') NOT IN {_BROKEN_OFF}
 ORDER BY finished_at, call_id LIMIT 1
-"""
+"""  # noqa: S608 - constants
 _SIMULATED = "SELECT 1 FROM calls WHERE model = ? AND simulated AND state = 'done' LIMIT 1"
 
 
@@ -162,14 +165,16 @@ def _read_lines(path: Path, where: str) -> tuple[dict[tuple[str, int], StoredAns
         mistakes += [f"line {number}: {problem}" for problem in problems]
         if line is None:
             continue
+        if line.simulated:
+            simulated.add(line.model)
+        if line.finish_reason in _BROKEN_OFF:
+            continue
         key = (line.request_hash, line.repeat)
         known = found.get(key)
         if known and not (exported and known[2]):
             mistakes.append(f"line {number}: request_hash: the same request and repeat as in line {known[1]}")
         if known is None or (line.finished_at, line.call_id) < (known[0].finished_at, known[0].call_id):
             found[key] = (line, number, exported)
-        if line.simulated:
-            simulated.add(line.model)
     if mistakes:
         raise DataError("these answers can't be replayed", where=where, problems=mistakes)
     return {key: _of_line(line) for key, (line, _, _) in found.items()}, simulated

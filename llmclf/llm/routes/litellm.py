@@ -35,7 +35,14 @@ from llmclf.llm.thinking import SETTINGS, Chosen, choose, family_of, generic_arg
 __all__ = ["LitellmRoute", "load_litellm"]
 
 _SUMMARY_VENDORS = ("openai", "azure")
-_BASE_VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
+_BASE_VARIABLES = {
+    "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    "anthropic": ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"),
+    "fireworks_ai": ("FIREWORKS_API_BASE",),
+    "ollama_chat": ("OLLAMA_API_BASE",),
+    "vertex_ai": ("VERTEXAI_API_BASE", "VERTEX_API_BASE"),
+}
+"""Where litellm looks for a base URL, in its order; for other vendors in VENDOR_API_BASE."""
 _NO_SUMMARY = re.compile(r"summar|must be verified|verify (?:your )?organi[sz]ation", re.IGNORECASE)
 _LOGPROBS = {"logprobs": True, "top_logprobs": 20}
 _FORMS = (Output("json", schema={"type": "object"}), Output("letter", choices=("a", "b")), Output("text"))
@@ -118,12 +125,11 @@ class LitellmRoute(Route):
         return price_of(self.model_id, self._prices, row=row, listed_as=self._probe.model)
 
     def endpoint(self) -> str:
-        """The vendor's name, or the base URL of the row."""
+        """The base URL of the row or of the environment, else the vendor's name."""
         if self.row and self.row.api_base:
             return self.row.api_base
         vendor = self.litellm_model.partition("/")[0]
-        names = (f"{vendor.upper()}_BASE_URL", f"{vendor.upper()}_API_BASE")
-        return next((base for name in names if (base := _without_user(os.environ.get(name, "")))), vendor)
+        return _without_user(_base_of_environment(vendor)) or vendor
 
     def load(self) -> None:
         """Imports litellm, which takes seconds, once in a process."""
@@ -189,6 +195,8 @@ class LitellmRoute(Route):
         found: dict[str, Any] = {"timeout": _CLIENT_SECONDS, "num_retries": 0, "max_retries": 0}
         if self.row and self.row.api_base:
             found["api_base"] = self.row.api_base
+        elif base := _base_of_environment(self.litellm_model.partition("/")[0]):
+            found["api_base"] = base  # so that it goes where `endpoint` says, also where litellm would not look
         if self.row and self.row.key_env:
             found["api_key"] = os.environ.get(self.row.key_env, "")
         if self.row and self.row.api_version:
@@ -260,7 +268,7 @@ class LitellmRoute(Route):
     def _gives_summaries(self) -> bool:
         if self.row:
             return self.row.reasoning_summary
-        elsewhere = any(os.environ.get(name) for name in _BASE_VARIABLES)
+        elsewhere = bool(_base_of_environment("openai"))
         if elsewhere or not self.litellm_model.startswith("openai/") or not self._entry.get("supports_reasoning"):
             return False
         return self._chosen("medium").row.status != "unsupported"
@@ -358,6 +366,12 @@ def _with_way_out(error: ModelError, body: Mapping[str, Any]) -> ModelError:
         retry_after=error.retry_after,
         possibly_billed=error.possibly_billed,
     )
+
+
+def _base_of_environment(vendor: str) -> str:
+    """The base URL that a variable of the environment names for a vendor, or empty."""
+    names = _BASE_VARIABLES.get(vendor, (f"{vendor.upper()}_API_BASE",))
+    return next((base for name in names if _without_user(base := os.environ.get(name, ""))), "")
 
 
 def _without_user(url: str) -> str:
