@@ -1,4 +1,4 @@
-"""How often 95 % intervals of recall and prevalence hold the truth, where positives are few and weights unequal.
+"""How often 95 % intervals of rates hold the truth, where positives are few and weights unequal.
 
 python benchmarks/coverage.py [--json] [--quick]
 
@@ -15,6 +15,8 @@ nothing and is left out.
     turns         all turns of randomly drawn dialogues
     leaky groups  leaky, drawn by groups of one to seven items
     tasks         recurring tasks that stand in both strata, one of them labelled completely
+
+That is of recall and prevalence. Specificity and precision near 0 and near 1 have settings of their own, in `ends`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import ends
 import numpy as np
 import numpy.typing as npt
 from common import Goal, finish, options
@@ -294,13 +297,16 @@ def measure(number: int, repetitions: int) -> dict[str, Any]:
     }
 
 
-def goals_of(rows: Sequence[dict[str, Any]]) -> list[Goal]:
+def goals_of(rows: Sequence[dict[str, Any]], end_rows: Sequence[dict[str, Any]]) -> list[Goal]:
     goals = []
     for figure in FIGURES:
         got = [row["llmclf"][figure]["coverage"] for row in rows]
         worst, mean = min(got), float(np.mean(got))
         goals.append(Goal(f"worst coverage of {figure}", ">= .92", worst, worst >= 0.92))
         goals.append(Goal(f"mean coverage of {figure}", ".94-.98", round(mean, 4), 0.94 <= mean <= 0.98))
+    for figure in ends.FIGURES:
+        worst = min(row[figure]["coverage"] for row in end_rows)
+        goals.append(Goal(f"worst coverage of {figure} near 0 and 1", ">= .92", worst, worst >= 0.92))
     return goals
 
 
@@ -314,6 +320,16 @@ def show(rows: Sequence[dict[str, Any]], arms: Sequence[str]) -> None:
         print()
 
 
+def show_ends(rows: Sequence[dict[str, Any]]) -> None:
+    print(f"{'near 0 and near 1':66}" + "".join(f"{figure:>26}" for figure in ends.FIGURES))
+    for row in rows:
+        cells = (
+            f"{row['truth'][one]:.3f}: {row[one]['coverage']:.3f} ({row[one]['width']:.3g})" for one in ends.FIGURES
+        )
+        print(f"{row['setting']:66}" + "".join(f"{cell:>26}" for cell in cells))
+    print()
+
+
 def main() -> None:
     chosen = options(__doc__)
     began = time.monotonic()
@@ -321,9 +337,12 @@ def main() -> None:
     numbers = range(len(settings()))
     with ProcessPoolExecutor(2) as pool:
         rows = list(pool.map(measure, numbers, [repetitions] * len(numbers)))
+        places = range(len(ends.settings()))
+        end_rows = list(pool.map(ends.measure, places, [repetitions] * len(places)))
     arms = ("llmclf", "prior in every stratum", "bootstrap", "wald")
     if not chosen.json:
         show(rows, arms)
+        show_ends(end_rows)
     summary = {
         f"{arm}, {figure}": {
             "worst": min(row[arm][figure]["coverage"] for row in rows),
@@ -334,8 +353,8 @@ def main() -> None:
     }
     figures: dict[str, Any] = {"repetitions": repetitions, "seconds": round(time.monotonic() - began, 1), **summary}
     if chosen.json:
-        figures["settings"] = rows
-    finish(figures, goals_of(rows), chosen)
+        figures |= {"settings": rows, "ends": end_rows}
+    finish(figures, goals_of(rows, end_rows), chosen)
 
 
 if __name__ == "__main__":

@@ -235,3 +235,47 @@ def test_the_rows_in_the_docs_load(write) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     folder = write("docs/configs/models.toml", block).parents[1]
     assert {"mine/large", "mine/fast"} <= set(load_models(folder))
+
+
+@pytest.mark.parametrize("name", ["ollama_chat/x", "hosted_vllm/y"])
+def test_an_unknown_model_is_told_how_to_get_a_row(name: str, capsys) -> None:
+    """Where a name leads nowhere, the message says which row would lead somewhere."""
+    assert run(["models", "show", name]) == 1
+    err = capsys.readouterr().err
+    assert f'[models."{name}"] with route = "litellm" (or "http") in configs/models.toml' in err
+
+
+def test_made_up_prices_are_said_to_be_that(capsys) -> None:
+    """In words that make sense, for the batch price as well."""
+    assert run(["models", "show", "sim/small"]) == 0
+    out = capsys.readouterr().out
+    assert "made up, like all of a simulated model" in out
+    assert "from simulated" not in out
+    assert "half of simulated" not in out
+
+
+def test_no_hit_is_said(capsys) -> None:
+    """An empty list is no answer to a search."""
+    assert run(["models", "list", "zzzzz"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "no model has 'zzzzz' in its name\n")
+    assert shown(capsys, "list", "zzzzz") == {"models": []}
+
+
+def test_a_replay_takes_what_the_original_took(capsys, write) -> None:
+    """The list and the model's own page agree."""
+    replay = '[models."replay/mine"]\nroute = "replay"\nmodel = "mine/audio"\nsource = "old.jsonl"\n'
+    write("configs/models.toml", ROWS + replay)
+    (row,) = shown(capsys, "list", "replay/mine")["models"]
+    assert row["modalities"] == shown(capsys, "show", "replay/mine")["modalities"] == ["text", "audio"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("mine/direct", "not among the row's thinking"), ("sim/small", ""), ("local/mine", ""), ("mine/audio", "")],
+)
+def test_every_unsupported_setting_has_a_reason(name: str, why: str, capsys) -> None:
+    """No reason is left empty."""
+    rows = shown(capsys, "show", name)["thinking"]
+    assert all(row["note"] for row in rows.values() if row["status"] == "unsupported")
+    assert why in rows["high"]["note"]

@@ -161,6 +161,21 @@ def test_a_setting_that_triples_the_tokens_does_something() -> None:
     assert json.dumps(effort.to_dict())
 
 
+def test_tokens_against_none_have_no_ratio() -> None:
+    """300 against nothing is no number of times: both medians are named, without an exponent."""
+    effort = compared(answers([0] * 38 + [5, 9]), answers([300 + number % 7 for number in range(40)]))
+    assert effort.no_op is False
+    assert effort.ratio.why_not == "most counts of one side are zero: there is no ratio"
+    assert effort.sentence.startswith("against thinking low: reasoning tokens none -> 303 (median) on 40 items")
+    assert effort.to_dict()["median_reasoning_tokens"] == [0.0, 303.0]
+
+
+def test_large_ratios_have_no_exponent() -> None:
+    """Three hundred times is 300."""
+    effort = compared(answers([2] * 40), answers([600] * 40))
+    assert "300 (300-300) times the reasoning tokens" in effort.sentence
+
+
 def test_a_setting_that_changes_no_count_is_a_no_op() -> None:
     """Where the items are enough to have shown a doubling; the sentence says that they were."""
     effort = compared(answers(lognormal(1)), answers(lognormal(3)))

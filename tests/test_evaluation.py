@@ -153,10 +153,12 @@ def test_failed_items_are_misses_left_out_and_never_negatives() -> None:
 
 
 def test_everything_failed_is_no_perfect_classifier() -> None:
-    """With every item failed recall is 0 and specificity is not known."""
+    """With every item failed no rate and no dollars are known."""
     _, labelled = a_hundred()
     got = evaluate(Predictions(failed(i) for i in range(100)), labelled, TASK)
-    assert got.recall.value == 0.0 and not got.recall_answered.is_known
+    assert got.recall.why_not == "every item failed: recall can't be known" and got.recall.high is None
+    assert not got.recall_answered.is_known and not got.f1.is_known
+    assert got.dollars_per_1000.why_not == "every item failed: dollars can't be known"
     assert got.specificity.why_not == "every item failed: specificity can't be known"
     assert not got.projected_precision.is_known and not got.roc_auc.is_known
 
@@ -173,8 +175,8 @@ def test_dollars_and_cost() -> None:
     unknown = Predictions(replace(one, cost_nano_usd=None) if i == 7 else one for i, one in enumerate(priced))
     got = evaluate(unknown, labelled, TASK, costs=costs)
     assert got.cost_per_item_usd is None
-    assert "unknown" in got.dollars_per_1000.why_not
-    assert got.dollars_per_1000.value == pytest.approx(by_hand - 2.0)
+    assert got.dollars_per_1000.why_not.startswith(f"the model's own price is not known; without it ${by_hand - 2:.0f}")
+    assert (got.dollars_per_1000.value, got.dollars_per_1000.high) == (None, None)
 
 
 def test_latency_is_of_timed_answers() -> None:

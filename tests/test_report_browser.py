@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_workspace import make_dataset, make_sweep, make_workspace, task_of
+from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_workspace, task_of
 from test_report import HOSTILE, hostile_surface
 
 from llmclf.llm.runtime import Runtime
@@ -63,6 +63,17 @@ def test_it_opens_without_errors(browser: Any, report: Path, width: int, scheme:
     assert opened.count("#plot-real .points path") == 2
     assert opened.count("#plot-simulated .points path") == 2
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.troubles == []
+
+
+def test_cells_that_coincide_are_named_together(browser: Any, tmp_path: Path) -> None:
+    """Numbers of cells with the same figures stand side by side, once, beside the first of them."""
+    dataset = make_dataset()
+    cells = [make_cell(f"same {number}", dataset, missed=4, alarms=2) for number in range(7)]
+    path = write_report(make_surface(dataset, *cells, make_cell("other", dataset, missed=12)), tmp_path / "same.html")
+    opened = Page(browser, path, 1280)
+    shown = opened.page.locator("#plot-real .scatterlayer .textpoint").all_text_contents()
+    assert sorted(text for text in shown if text) == ["1 2 3 45 6 7", "8"]  # four on a line
     assert opened.troubles == []
 
 

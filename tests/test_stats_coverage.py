@@ -21,7 +21,10 @@ def test_the_coverage_benchmark_reports_every_arm() -> None:
         "mean coverage of recall",
         "worst coverage of prevalence",
         "mean coverage of prevalence",
+        "worst coverage of specificity near 0 and 1",
+        "worst coverage of precision near 0 and 1",
     ]
+    assert all(row["specificity"]["coverage"] >= 0.8 for row in document["figures"]["ends"])
     settings = document["figures"]["settings"]
     assert len(settings) >= 14
     for row in settings:

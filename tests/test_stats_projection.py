@@ -80,10 +80,11 @@ def test_failed_items_cost_what_on_error_says() -> None:
 
 
 def test_an_unknown_price_is_not_zero() -> None:
-    """Without the model's price the dollars say what they leave out."""
+    """Without the model's price there is no sum, only its lower end, and what the rest of it is."""
     known, unknown = (dollars_per_1000(table(40, 10, 10, 990), COSTS, model_usd=usd) for usd in (0.0, None))
-    assert unknown.value == known.value
-    assert known.why_not == "" and unknown.why_not == "without the model's own price, which is unknown"
+    assert (unknown.value, unknown.low, unknown.high) == (None, known.low, None)
+    assert known.why_not == ""
+    assert unknown.why_not == f"the model's own price is not known; without it {known.format('.2f', '$')}"
 
 
 @pytest.mark.parametrize(("positives", "negatives", "recall", "alarms"), [(20, 200, 0.8, 0.01), (50, 1000, 0.8, 0.01)])

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -51,7 +52,7 @@ def test_a_plan_fits_the_terminal(runtime: Runtime) -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "No text leaves this machine." in text
     assert "Left out: sim/poor · thinking low" in text
-    assert "The cap is $2.00, $2.00 of it left: enough." in text
+    assert "The cap budget_usd is $2.00, $2.00 of it left: enough." in text
 
 
 def test_what_was_measured_is_free(runtime: Runtime) -> None:
@@ -62,6 +63,24 @@ def test_what_was_measured_is_free(runtime: Runtime) -> None:
     made = plan(file, make_dataset(), task, runtime)
     assert [(planned.calls, planned.stored) for planned in made.cells] == [(0, 60)] * 4
     assert made.minutes == (0, 0)
+
+
+@pytest.mark.parametrize(("cache", "calls", "lost"), [("off", 60, 0), ("read-only", 0, 60)])
+def test_a_plan_follows_the_cache(tmp_path: Path, cache: Any, calls: int, lost: int) -> None:
+    """Off: what is in the store is asked anew, and the sweep does so. Read-only: what is not there is lost."""
+    folder = make_workspace(tmp_path)
+    file, task = make_sweep(grid={"model": ["sim/good"]}), task_of(folder)
+    if cache == "off":
+        with Runtime(folder / "llmclf.db", workspace=folder) as runtime:
+            run(file, make_dataset(), task, runtime)
+    with Runtime(folder / "llmclf.db", workspace=folder, cache=cache) as runtime:
+        made = plan(file, make_dataset(), task, runtime)
+        (cell,) = made.cells
+        assert (cell.calls, cell.stored, cell.lost) == (calls, 0, lost)
+        assert ("60 items not asked before would fail" in " ".join(made.sentences)) is bool(lost)
+        surface = run(file, make_dataset(), task, runtime)
+        assert surface.cells[0].reused is False
+        assert sum(surface.cells[0].failed.values()) == lost
 
 
 def test_one_classifier_can_be_planned(runtime: Runtime) -> None:

@@ -103,9 +103,9 @@ def test_cells_beyond_limits_are_marked_and_not_chosen() -> None:
     limits = LimitsTable(p95_seconds=2.0, usd_per_conversation=0.001, flags_per_day=1.0)
     slow = make_cell("slow", DATASET, seconds=3.0, nano=2_000_000, limits=limits, costs=COSTS)
     assert [text.split(" over")[0] for text in slow.beyond] == [
-        "p95 3.0 s is",
-        "$0.0020 a conversation is",
-        "unknown flags a day are",
+        "p95 3 s is",
+        "$0.002 a conversation is",
+        "flags a day are not known: they may be",
     ]
     fine = make_cell("fine", DATASET, missed=9, seconds=1.0, limits=LimitsTable(p95_seconds=2.0), costs=COSTS)
     last = make_cell("last", DATASET, missed=50, alarms=50, limits=LimitsTable(p95_seconds=2.0), costs=COSTS)

@@ -92,7 +92,8 @@ def read_explanation(text: str, task: Task, transcript: Transcript, where: str) 
     """
     read = read_explained(text, task, transcript, where)
     sign = 1 if read.label == task.target else -1
-    return Reading(read.label, (1 + sign * read.confidence) / 2, "verbalized", read.rationale, read.evidence)
+    score = round((1 + sign * read.confidence) / 2, 12)  # .1, not .09999999999999998
+    return Reading(read.label, score, "verbalized", read.rationale, read.evidence)
 
 
 def read_letter(

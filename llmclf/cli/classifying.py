@@ -19,7 +19,8 @@ from llmclf.cli.common import (
     tell,
     workspace,
 )
-from llmclf.cli.spending import CacheOption, YesOption, confirm
+from llmclf.cli.ending import check_ending
+from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
 
 _Classifier = Annotated[str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")]
 
@@ -38,7 +39,7 @@ def classify(
     plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which label each conversation has."""
+    """Say which label each conversation has. Exit 2 where a cap ended it, 1 where every item failed."""
     from llmclf.classifiers.loading import load_classifier
     from llmclf.cli.views import predictions_view
     from llmclf.data.pasted import read_any
@@ -52,7 +53,7 @@ def classify(
     with runtime(store, max_usd, cache=cache) as opened:
         classifier = load_classifier(name, runtime=opened)
         if plan:
-            show(plan_items(classifier, conversations, opened), as_json)
+            show_plan(plan_items(classifier, conversations, opened), as_json)
             return
         confirm(lambda: plan_items(classifier, conversations, opened), opened, yes, "classify")
         with progress(classifier.name, None) as update:
@@ -66,8 +67,7 @@ def classify(
         if out is not None:
             _write_lines(out, predictions)
         show(predictions_view(predictions, conversations, classifier.task), as_json)
-    if len(predictions) and all(prediction.failed for prediction in predictions):
-        raise typer.Exit(1)
+    check_ending(predictions.column("error"))
 
 
 def train(
@@ -111,7 +111,7 @@ def evaluate(
     plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a classifier against labels; every figure comes with its interval."""
+    """Measure a classifier against labels, with intervals. Exit 2 where a cap ended it, 1 where every item failed."""
     from llmclf.cli.requirements import check_requirements, failed_requirements
     from llmclf.data.loading import load_dataset
     from llmclf.types import Costs
@@ -126,15 +126,15 @@ def evaluate(
             return verbs.plan_evaluation(name, labelled, runtime=opened, max_items=max_items, seed=seed)
 
         if plan:
-            show(planned(), as_json)
+            show_plan(planned(), as_json)
             return
         confirm(planned, opened, yes, "evaluate")
         with progress(name, max_items or len(labelled)) as update:
-            done = [0]
+            errors: list[Any] = []
 
-            def count(_: object) -> None:
-                done[0] += 1
-                update(done[0])
+            def count(prediction: Any) -> None:
+                errors.append(prediction.error)
+                update(len(errors))
 
             evaluation, run_id = verbs.evaluate_classifier(
                 name,
@@ -152,6 +152,7 @@ def evaluate(
     failed = failed_requirements(evaluation.to_dict(), require or [])
     for line in failed:
         tell(f"not met: {line}")
+    check_ending(errors)
     if failed:
         raise typer.Exit(2)
 
@@ -171,6 +172,8 @@ def speakers_of(given: list[str] | None) -> dict[str, Any]:
 def _write_lines(path: Path, predictions: Any) -> None:
     import json
 
+    from llmclf.cli.views import prediction_dict
+
     with path.open("w", encoding="utf-8") as file:
         for prediction in predictions:
-            print(json.dumps(prediction.to_dict(), ensure_ascii=False), file=file)
+            print(json.dumps(prediction_dict(prediction), ensure_ascii=False), file=file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -29,7 +30,8 @@ def list_(
     if modality not in ("", "text", "image", "audio"):
         raise ConfigError("there is no such modality", where="--modality", got=modality, fix="text, image or audio")
     prices = load_prices(workspace())
-    rows = [_row_of(name, row, prices) for name, row in load_models(workspace()).items()]
+    own_rows = load_models(workspace())
+    rows = [_row_of(name, own_rows, prices) for name in own_rows]
     if find or modality:
         own = {row["model"] for row in rows}
         rows += [
@@ -47,6 +49,10 @@ def list_(
     if as_json:
         show({"models": rows}, True)
         return
+    if not rows:
+        which = f" that takes {modality}" if modality else ""
+        tell(f"no model{which} has {find!r} in its name" if find else f"no model{which} is known")
+        return
     show(ModelsView(rows[:_MOST_LISTED]), False)
     if len(rows) > _MOST_LISTED:
         tell(f"{len(rows) - _MOST_LISTED} more: llmclf models list FIND, or --json for all")
@@ -62,13 +68,13 @@ def show_(
     from llmclf.errors import ConfigError
     from llmclf.llm.model import Model
     from llmclf.llm.prices import map_entry
-    from llmclf.llm.routes.litellm_map import nearest_models
     from llmclf.llm.runtime import Runtime
+    from llmclf.workspace.checking import way_to_model
 
     rows = load_models(workspace())
     row = rows.get(model)
     if row is None and map_entry(model) is None and not model.startswith("replay/"):
-        raise ConfigError("there is no such model", got=model, fix=nearest_models(model, tuple(rows)))
+        raise ConfigError("there is no such model", got=model, fix=way_to_model(model, tuple(rows)))
     with Runtime(workspace=workspace()) as runtime:
         route = runtime.route(model)
         capabilities, price = route.capabilities(), route.price()
@@ -84,6 +90,9 @@ def show_(
             or ("simulated: nothing about it is real" if isinstance(row, SimRow) else ""),
             "problems": route.problems(Model(model)),
         }
+        for setting, found in described["thinking"].items():
+            if found["status"] == "unsupported" and not found["note"]:
+                found["note"] = _why_unsupported(setting, row)
     show(ModelView(described), as_json)
 
 
@@ -109,12 +118,13 @@ def pull(
     typer.echo(str(path))
 
 
-def _row_of(name: str, row: Any, prices: Any) -> dict[str, Any]:
+def _row_of(name: str, rows: Mapping[str, Any], prices: Any) -> dict[str, Any]:
     """One row of models.toml, without loading its route."""
     from llmclf.cli.models_view import price_dict
     from llmclf.config import SimRow
     from llmclf.llm.prices import FREE, price_of
 
+    row = rows[name]
     price = FREE if row.route in ("local", "replay") else None
     if price is None:
         sim = row if isinstance(row, SimRow) else None
@@ -123,10 +133,35 @@ def _row_of(name: str, row: Any, prices: Any) -> dict[str, Any]:
     return {
         "model": name,
         "route": row.route,
-        "modalities": list(getattr(row, "modalities", ("text",))),
+        "modalities": _modalities(name, rows),
         "usd_per_million": price_dict(price),
         "note": getattr(row, "note", "") or ("simulated" if isinstance(row, SimRow) else ""),
     }
+
+
+def _modalities(name: str, rows: Mapping[str, Any]) -> list[str]:
+    """What a model takes: by its row, else by litellm's map; a replay takes what the original took."""
+    from llmclf.config import ReplayRow
+    from llmclf.llm.prices import map_entry
+    from llmclf.llm.routes.litellm_map import modalities_of
+
+    seen: set[str] = set()
+    while name not in seen and (isinstance(rows.get(name), ReplayRow) or name.startswith("replay/")):
+        seen.add(name)
+        row = rows.get(name)
+        name = row.model if isinstance(row, ReplayRow) else name.removeprefix("replay/")
+    if name in rows:
+        return list(getattr(rows[name], "modalities", ("text",)))
+    return list(modalities_of(name, map_entry(name) or {}))
+
+
+def _why_unsupported(setting: str, row: Any) -> str:
+    """Why a row's model takes no such thinking setting, where its route says nothing of it."""
+    from llmclf.config import HttpRow
+
+    if isinstance(row, HttpRow) and setting == "tokens":
+        return "the row has no thinking_tokens"
+    return "not among the row's thinking"
 
 
 def _tier(tier: Any) -> dict[str, float]:

@@ -101,9 +101,10 @@ def _facts(model: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "tokens", f"{_count(model['context_tokens'])} in, {_count(model['output_tokens'])} out"
     yield "price", _price_text(model["usd_per_million"])
     if model["usd_per_million"]:
-        yield "", f"from {model['price_from']}"
+        made_up = model["price_from"] == "simulated"
+        yield "", "made up, like all of a simulated model" if made_up else _source(model["price_from"])
         if "estimate" in model["batch_from"]:
-            yield "", f"batch: {model['batch_from']}"
+            yield "", "batch: an estimate, half of that price"
     for number, tier in enumerate(model["tiers"]):
         text = f"above {tier['above']:,} tokens in: {_usd(tier['input'])} in, {_usd(tier['output'])} out"
         yield ("" if number else "long prompts"), text
@@ -111,6 +112,12 @@ def _facts(model: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "note", model["note"]
     for number, problem in enumerate(model["problems"]):
         yield ("" if number else "missing"), problem
+
+
+def _source(source: str) -> str:
+    """Where a price comes from; what is no file or map is said as it stands."""
+    is_place = source.endswith(".toml") or source.startswith("litellm's")
+    return f"from {source}" if is_place else source
 
 
 def _price_text(prices: Mapping[str, float] | None) -> str:

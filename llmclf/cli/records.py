@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,18 +34,12 @@ def spend(
 def list_(
     limit: Annotated[int, typer.Option(min=1)] = 20, store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
-    """List runs, newest first."""
-    from rich.table import Table
+    """List runs, newest first. `ended?`: nothing was heard of it for so long that its process must be gone."""
+    from llmclf.cli.runs_view import RunsView
 
     with _opened(store) as opened:
         rows = opened.runs(limit=limit)
-    if as_json:
-        show({"runs": rows}, True)
-        return
-    table = Table("run", "kind", "started", "state", "why", box=None)
-    for row in rows:
-        table.add_row(row["run_id"], row["kind"], str(row["started_at"])[:19], row["state"], row.get("why") or "")
-    show(table, False)
+    show({"runs": rows} if as_json else RunsView(rows), as_json)
 
 
 @runs.command("show")
@@ -108,11 +103,25 @@ def _one_run(opened: Any, start: str) -> dict[str, Any]:
     """The run whose id begins so; ConfigError where it is not exactly one."""
     from llmclf.errors import ConfigError
 
-    rows = [row for row in opened.runs(limit=100_000) if row["run_id"].startswith(start)]
-    if len(rows) != 1:
-        raise ConfigError(f"{len(rows)} runs have that id", got=start, fix="llmclf runs list")
+    runs = opened.runs(limit=100_000)
+    rows = [row for row in runs if row["run_id"].startswith(start)]
+    if len(rows) > 1:
+        raise ConfigError(f"{len(rows)} runs' ids begin so", got=start, fix="give more of it: llmclf runs list")
+    if not rows:
+        raise ConfigError("no run has that id", got=start, fix=_nearest_run(start, [row["run_id"] for row in runs]))
     found: dict[str, Any] = rows[0]
     return found
+
+
+def _nearest_run(start: str, run_ids: Sequence[str]) -> str:
+    """The hint at the id that is most like what was typed, the newest of those that are equally like it."""
+    import difflib
+
+    if not run_ids:
+        return "the store holds no run yet"
+    begun = [run_id[: len(start)] for run_id in run_ids]
+    likest = max(range(len(run_ids)), key=lambda at: difflib.SequenceMatcher(None, begun[at], start).ratio())
+    return f"did you mean {run_ids[likest]!r}? llmclf runs list has all"
 
 
 def _opened(given: Path | None) -> Any:

@@ -9,8 +9,11 @@ from typing import Any
 import typer
 
 from llmclf.cli.common import show
+from llmclf.cli.runs_view import RunsView
+from llmclf.render.tables import counted
 
 _MOST_ROWS = 8
+_NUMBERS = ("items", "from store", "flagged", "rate", "failed")
 
 
 def show_status(found: Mapping[str, Any]) -> None:
@@ -24,6 +27,7 @@ def show_status(found: Mapping[str, Any]) -> None:
         typer.echo(f"\nSince {activity['since'][:16].replace('T', ' ')} UTC")
         _show_traffic(activity["traffic"])
         _show_failures(activity["failures"])
+        _show_measured(activity["measured"])
         _show_spend(activity["spend"])
         _show_runs(activity["runs"])
     typer.echo("\nnext    " + "\n        ".join(found["next"]))
@@ -31,20 +35,31 @@ def show_status(found: Mapping[str, Any]) -> None:
 
 def _show_traffic(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
-        typer.echo("no predictions")
+        typer.echo("nothing was classified")
         return
-    # a probe under cross-validation has one id for each fold; a person thinks of it as one
-    named: dict[tuple[str, bool], Counter[str]] = {}
-    for row in rows:
-        counts = named.setdefault((row["classifier_id"].partition("@")[0], row["simulated"]), Counter())
-        counts.update({name: row[name] for name in ("predictions", "flagged", "answered", "failed")})
-    table = _table("classifier", "items", "flagged", "rate", "failed", "")
-    for (name, simulated), counts in list(named.items())[:_MOST_ROWS]:
-        rate = f"{counts['flagged'] / counts['answered']:.2%}" if counts["answered"] else ""
-        items, flagged, failed = (str(counts[key]) for key in ("predictions", "flagged", "failed"))
-        table.add_row(name, items, flagged, rate, failed, "simulated" if simulated else "")
+    typer.echo("classified (sweeps and evaluations are counted below)")
+    names = Counter(name for name, _ in {(_name(row), row["classifier_id"]) for row in rows})
+    table = _table("classifier", "items", "from store", "flagged", "rate", "failed", "")
+    for row in rows[:_MOST_ROWS]:
+        name = _name(row) if names[_name(row)] == 1 else row["classifier_id"]
+        rate = f"{row['flagged'] / row['answered']:.2%}" if row["answered"] else ""
+        items, cached, flagged, failed = (str(row[key]) for key in ("predictions", "cached", "flagged", "failed"))
+        table.add_row(name, items, cached, flagged, rate, failed, "simulated" if row["simulated"] else "")
     show(table, False)
-    _say_more(list(named))
+    _say_more(rows)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row["classifier_id"]).partition("@")[0]
+
+
+def _show_measured(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Sweeps and evaluations, a line for each kind."""
+    for row in rows:
+        kind = {"sweep": "sweep", "evaluate": "evaluation"}[row["kind"]]
+        text = f"measured: {counted(row['predictions'], 'item')} in {counted(row['runs'], kind)}"
+        text += f", {row['failed']} failed" if row["failed"] else ""
+        typer.echo(text + (" (simulated)" if row["simulated"] else ""))
 
 
 def _show_failures(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -69,12 +84,8 @@ def _show_spend(rows: Sequence[Mapping[str, Any]]) -> None:
 def _show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    table = _table("run", "kind", "started", "state", "why")
-    for row in rows[:_MOST_ROWS]:
-        started = str(row["started_at"])[:16].replace("T", " ")
-        table.add_row(row["run_id"][:16], row["kind"], started, row["state"], row["why"] or "")
     typer.echo("")
-    show(table, False)
+    show(RunsView(rows[:_MOST_ROWS], id_digits=16), False)
     _say_more(rows)
 
 
@@ -88,5 +99,5 @@ def _table(*titles: str) -> Any:
 
     table = Table(box=None, pad_edge=False)
     for title in titles:
-        table.add_column(title, overflow="fold", justify="right" if title in ("items", "flagged", "failed") else "left")
+        table.add_column(title, overflow="fold", justify="right" if title in _NUMBERS else "left")
     return table

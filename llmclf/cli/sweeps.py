@@ -7,8 +7,19 @@ from typing import Annotated
 
 import typer
 
-from llmclf.cli.common import JsonOption, MaxUsdOption, PlanOption, StoreOption, progress, runtime, show, tell
-from llmclf.cli.spending import CacheOption, YesOption, confirm
+from llmclf.cli.common import (
+    JsonOption,
+    MaxUsdOption,
+    PlanOption,
+    StoreOption,
+    progress,
+    runtime,
+    show,
+    tell,
+    workspace,
+)
+from llmclf.cli.ending import check_ending
+from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
 
 app = typer.Typer(no_args_is_help=True, help="A grid of settings, measured: dollars, seconds and errors of each cell.")
 
@@ -22,9 +33,9 @@ def plan_(name: _Sweep, store: StoreOption = None, max_usd: MaxUsdOption = None,
     from llmclf.sweeps import plan
     from llmclf.workspace import verbs
 
-    with runtime(store, max_usd) as opened:
+    with runtime(store, max_usd, verbs.sweep_concurrency(name, workspace())) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
-        show(plan(file, dataset, task, opened), as_json)
+        show_plan(plan(file, dataset, task, opened), as_json)
 
 
 @app.command("run")
@@ -38,15 +49,15 @@ def run_(
     plan: PlanOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure every cell; continues what was begun. Exit 2 where the budget ended it."""
+    """Measure every cell; continues what was begun. Exit 2 where a cap ended it, 1 where nothing was answered."""
     from llmclf.sweeps import SweepInterrupted, write_report
     from llmclf.sweeps.plan import plan as plan_sweep
     from llmclf.workspace import verbs
 
-    with runtime(store, max_usd, verbs.sweep_concurrency(name), cache) as opened:
+    with runtime(store, max_usd, verbs.sweep_concurrency(name, workspace()), cache) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
         if plan:
-            show(plan_sweep(file, dataset, task, opened), as_json)
+            show_plan(plan_sweep(file, dataset, task, opened), as_json)
             return
         confirm(lambda: plan_sweep(file, dataset, task, opened), opened, yes, "sweep run")
         interrupted = False
@@ -62,9 +73,10 @@ def run_(
     if interrupted:
         tell("interrupted; run the same command again to go on")
         raise typer.Exit(130)
-    if surface.stopped == "budget":
-        tell("the budget ended it; raise budget_usd and run again: what is done is kept")
-        raise typer.Exit(2)
+    check_ending([error for cell in surface.cells for error in cell.predictions.column("error")])
+    if surface.nothing_answered:  # of the real cells; simulated ones may well have answered
+        cells = surface.real or surface.simulated
+        check_ending([error for cell in cells for error in cell.predictions.column("error")])
 
 
 @app.command("report")

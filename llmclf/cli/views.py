@@ -9,6 +9,8 @@ from typing import Any
 from llmclf.render.conversation import for_terminal
 from llmclf.types import Conversation, Prediction, Predictions, Task
 
+_SCORE_DIGITS = 12
+
 
 @dataclass(frozen=True)
 class predictions_view:
@@ -20,7 +22,7 @@ class predictions_view:
 
     def to_dict(self) -> dict[str, Any]:
         """Every prediction as JSON types."""
-        return {"predictions": [prediction.to_dict() for prediction in self.predictions]}
+        return {"predictions": [prediction_dict(prediction) for prediction in self.predictions]}
 
     def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
         """One prediction in full, or a summary of many."""
@@ -28,6 +30,14 @@ class predictions_view:
             yield from _one(self.predictions[0], self.task)
             return
         yield from _many(self.predictions)
+
+
+def prediction_dict(prediction: Prediction) -> dict[str, Any]:
+    """The prediction as JSON types, its score without the noise of binary fractions: 0.1, not 0.09999999999999998."""
+    row = prediction.to_dict()
+    if prediction.score is not None:
+        row["score"] = round(prediction.score, _SCORE_DIGITS)
+    return row
 
 
 def _one(prediction: Prediction, task: Task) -> Iterable[Any]:

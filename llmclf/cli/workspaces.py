@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -60,13 +61,22 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Validate configuration files and what they say of each other. Spends nothing."""
+    from llmclf.render.tables import counted
     from llmclf.workspace.checking import check_file, check_workspace
 
     checked = [check_file(path, workspace()) for path in files] if files else check_workspace(workspace())
     wrong = [result for result in checked if result.problem]
     if as_json:
         rows = [
-            {"kind": r.kind, "name": r.name, "path": str(r.path), "problem": r.problem, "note": r.note} for r in checked
+            {
+                "kind": result.kind,
+                "name": result.name,
+                "path": str(result.path),
+                "problem": result.problem,
+                "note": result.note,
+                "blocked_by": result.blocked_by,
+            }
+            for result in checked
         ]
         show({"files": rows, "wrong": len(wrong)}, True)
     else:
@@ -75,11 +85,25 @@ def check(
         for result in checked:
             if result.note:
                 typer.echo(f"{result.kind} {result.name}: {result.note}")
-        inside = sum(result.path.is_relative_to(workspace()) for result in checked)
-        whose = f"in {workspace()}" if inside else "of llmclf itself: there are none of your own here"
-        typer.echo(f"{len(checked)} files {whose} checked, {len(wrong)} with mistakes")
+        for path in dict.fromkeys(result.blocked_by for result in checked if result.blocked_by):
+            waiting = [f"{result.kind} {result.name}" for result in checked if result.blocked_by == path]
+            typer.echo(f"To be checked once {path} is mended: {', '.join(waiting)}")
+        read = [result.path for result in checked if not result.blocked_by]
+        whose = "" if files else _whose(read)
+        typer.echo(f"{counted(len(read), 'file')}{whose} checked, {len(wrong)} with mistakes")
     if wrong:
         raise typer.Exit(1)
+
+
+def _whose(paths: Sequence[Path]) -> str:
+    """Whose files these are: the workspace's, llmclf's own, or how many of each."""
+    folder = workspace()
+    own = sum(path.resolve().is_relative_to(folder.resolve()) for path in paths)
+    if own == len(paths):
+        return f" in {folder}"
+    if own == 0:
+        return " of llmclf itself (there are none of your own here)"
+    return f" ({own} in {folder}, {len(paths) - own} of llmclf itself)"
 
 
 def status(

@@ -86,7 +86,7 @@ def find(kind: str, name: str, workspace: Path | None = None) -> Found:
         looked.append(str(path))
     raise ConfigError(
         f"there is no {kind} {name!r}",
-        fix=nearest(name, listing(kind, workspace)),
+        fix="; ".join(hint for hint in (nearest(name, listing(kind, workspace)), _here(workspace)) if hint),
         problems=[f"looked for {path}" for path in looked],
     )
 
@@ -137,6 +137,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
     except RecursionError:
         raise ConfigError("is nested too deeply", where=str(path)) from None
+
+
+def _here(workspace: Path | None) -> str:
+    """What to do where no workspace was given and the working folder is one."""
+    here = Path.cwd()
+    is_one = (here / "llmclf.toml").is_file() or (here / "configs").is_dir()
+    return "this folder is a workspace, and none was given: pass workspace='.'" if workspace is None and is_one else ""
 
 
 def _is_file(path: Path) -> bool:

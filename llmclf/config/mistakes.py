@@ -15,19 +15,28 @@ Loc = tuple[int | str, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TAGS = ("union_tag_invalid", "union_tag_not_found")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY_LIKE = re.compile(r"(?=[^_]*[0-9])[A-Za-z0-9]{20,}")  # between two underscores
+_KEYS_OF_KEYS = ("api_key", "key", "token", "secret", "password", "apikey", "api_token", "authorization")
+_NO_PLACE = "a key has no place in a file: keep it in the environment"
 
 
 def validated(adapter: TypeAdapter[Any], data: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """(the value, no mistakes), or (None, every mistake of `data`, one line each).
 
+    A key where the name of its variable belongs is a mistake, and is not repeated.
+
     Rules over several keys are only looked at once each key is right by itself; so that an unknown
     key does not hide them, the data is judged again without it.
     """
+    keys = _misplaced_keys(data)
     try:
         # JSON mode takes lists for tuples and stays strict about everything else
-        return adapter.validate_json(json.dumps(data, default=str)), []
+        value = adapter.validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         details = error.errors()
+    else:
+        return (None, keys) if keys else (value, [])
     unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
     if unknown:
         try:
@@ -35,7 +44,23 @@ def validated(adapter: TypeAdapter[Any], data: Mapping[str, Any]) -> tuple[Any, 
         except ValidationError as error:
             seen = {(detail["loc"], detail["type"]) for detail in details}
             details += [detail for detail in error.errors() if (detail["loc"], detail["type"]) not in seen]
-    return None, _lines(details, data, adapter)
+    return None, [*_lines(details, data, adapter), *keys]
+
+
+def _misplaced_keys(data: Any, place: str = "") -> list[str]:
+    """A line for each `key_env` that names no variable of the environment."""
+    found = []
+    for name, value in data.items() if isinstance(data, Mapping) else ():
+        here = place + _key(str(name), place)
+        if name == "key_env" and isinstance(value, str) and value and not _is_variable(value):
+            found.append(f"{here}: is no name of an environment variable, such as MY_KEY; {_NO_PLACE}")
+        found += _misplaced_keys(value, here)
+    return found
+
+
+def _is_variable(name: str) -> bool:
+    """True where it may be a variable's name, and does not look like a key."""
+    return _VARIABLE.fullmatch(name) is not None and not any(map(_KEY_LIKE.fullmatch, name.split("_")))
 
 
 def _lines(details: Sequence[Any], data: Mapping[str, Any], adapter: TypeAdapter[Any]) -> list[str]:
@@ -66,7 +91,10 @@ def _own_line(detail: Any) -> bool:
 def _line(place: str, detail: Any, adapter: TypeAdapter[Any]) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        hint = nearest(str(detail["loc"][-1]), _keys_beside(adapter, detail["loc"]))
+        key, beside = str(detail["loc"][-1]), _keys_beside(adapter, detail["loc"])
+        if "key_env" in beside and key.lower() in _KEYS_OF_KEYS:
+            return f"{place}: unknown key; {_NO_PLACE}, and key_env names its variable"
+        hint = nearest(key, beside)
         return f"{place}: unknown key; {hint}" if hint else f"{place}: unknown key"
     if kind == "missing":
         return f"{place}: is missing"

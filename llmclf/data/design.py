@@ -19,7 +19,7 @@ def thinned(
     So rates estimated from the part are rates of the same population. A design that knows no
     prevalence only gets the note. A stratum of which nothing is kept is named in the note.
     """
-    note = "; ".join(text for text in (design.note, note) if text)
+    note = "; ".join(text.rstrip(".") for text in (design.note, note) if text)
     if not design.knows_prevalence:
         return tuple(examples[index] for index in kept), replace(design, note=note)
     before = Counter(_stratum(example, design) for example in examples)

@@ -5,6 +5,7 @@ drawn      what the dataset's design lets one say
 measure    evaluate: the figures
 result     Evaluation, and its forms on a terminal, in a notebook, as JSON and as a data frame
 crossval   folds that share nothing they must not share, and predictions over them
+rates      shares as short texts
 style      how much of a label style alone gives away
 """
 

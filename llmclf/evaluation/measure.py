@@ -55,6 +55,7 @@ def evaluate(
         *notes.about_design(basis.why_not, costs, rates["prevalence"], basis.unanswered),
         *notes.about_positives(rates["recall"], positives),
         *([] if matched.failed.all() else failures),
+        *notes.about_costs(answers.maybe_billed, answers.cost_per_item),
         *notes.about_answers(answers.ungrounded, answers.truncated, len(matched.unlabelled)),
         *notes.about_ranking(
             int(answers.scored.sum()), int((~matched.failed).sum()), basis.why_not, float(matched.positive.mean())
@@ -133,6 +134,8 @@ class _Answers:
     chance: NDArray[np.float64] | None
     """(n,) the target's probability; None unless every scored answer has one."""
     cost_per_item: float | None
+    maybe_billed: int
+    """Failed items of unknown price, which are taken for as dear as the others."""
     seconds: NDArray[np.float64]
 
     @classmethod
@@ -155,7 +158,7 @@ class _Answers:
             scored,
             np.array([score or 0.0 for score in scores], float),
             np.array([chance or 0.0 for chance in chances], float) if calibrated else None,
-            _mean_cost(column["cost_nano_usd"], basis),
+            *_mean_cost(column["cost_nano_usd"], matched.failed, basis),
             np.array(seconds, float),
         )
 
@@ -229,7 +232,15 @@ def _one_id(ids: Sequence[str]) -> str:
     return distinct[0] if len(distinct) == 1 else f"{distinct[0].split('@')[0]} ({len(distinct)} fits)"
 
 
-def _mean_cost(nano_usd: Sequence[Any], basis: Drawn) -> float | None:
-    if any(cost is None for cost in nano_usd):
-        return None
-    return float(np.average(np.array(nano_usd, float), weights=basis.sampling.weight)) / 1e9
+def _mean_cost(nano_usd: Sequence[Any], failed: NDArray[np.bool_], basis: Drawn) -> tuple[float | None, int]:
+    """(mean dollars of an item, failed items whose price is not known).
+
+    A failed item that may have been billed is taken for as dear as the mean of all others. Where an answer's
+    own price is not known, or every item failed and none has a price, neither is the mean.
+    """
+    known = np.array([cost is not None for cost in nano_usd], bool)
+    maybe_billed = int((~known & failed).sum())
+    if not known.any() or bool((~known & ~failed).any()):
+        return None, maybe_billed
+    costs = np.array([cost for cost in nano_usd if cost is not None], float)
+    return float(np.average(costs, weights=basis.sampling.weight[known])) / 1e9, maybe_billed

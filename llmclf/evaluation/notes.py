@@ -90,6 +90,13 @@ def first_messages(errors: Sequence[ErrorInfo | None], most: int = 2) -> tuple[s
     return tuple(textwrap.shorten(line, _LONGEST_MESSAGE, placeholder=" ...") for line in list(lines)[:most])
 
 
+def about_costs(maybe_billed: int, cost_per_item: float | None) -> list[str]:
+    """What is made of failed items of which nobody knows whether the vendor charged for them."""
+    if not maybe_billed or not cost_per_item:
+        return []
+    return [f"{counted(maybe_billed, 'failed item')} may have been billed: counted at the mean price of the others."]
+
+
 def about_answers(ungrounded: int, truncated: int, unlabelled: int) -> list[str]:
     """What is odd about answers."""
     notes = []

@@ -70,7 +70,7 @@ class Evaluation:
     unlabelled: tuple[str, ...]
     """Items that were predicted but carry no label for the task; they are in no figure."""
     recall: Estimate
-    """Share of targets found; a failed target counts as missed."""
+    """Share of targets found; a failed target counts as missed. Not known where every item failed."""
     recall_answered: Estimate
     """The same with failed targets left out."""
     precision: Estimate
@@ -88,9 +88,15 @@ class Evaluation:
     roc_auc: Estimate
     brier: Estimate
     dollars_per_1000: Estimate
-    """Misses, false alarms, reviews and the model's price for 1,000 items at `costs.prevalence`."""
+    """Misses, false alarms, reviews and the model's price for 1,000 items at `costs.prevalence`.
+
+    Where that price is not known the sum is neither: only its lower end is given, and `why_not` names the rest.
+    """
     cost_per_item_usd: float | None
-    """The model's mean price; None where any price is unknown."""
+    """The model's mean price; None where that of any answer is unknown.
+
+    A failed item that may have been billed counts at the mean of the others.
+    """
     latency_p50: float | None
     """Seconds; None where nothing was timed."""
     latency_p95: float | None

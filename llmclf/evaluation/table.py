@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from llmclf.evaluation.notes import percent
+from llmclf.evaluation.rates import rate_cells
 from llmclf.evaluation.result import Evaluation
-from llmclf.render.tables import TableText, counted, estimate_cells, seconds_text, usd_cells, usd_text
+from llmclf.render.tables import TableText, counted, seconds_text, usd_cells, usd_text
+from llmclf.stats import PRICE_UNKNOWN
 from llmclf.types import Estimate
 
 _ROWS = (
@@ -83,7 +85,7 @@ def _title(evaluation: Evaluation) -> str:
 
 
 def _row(title: str, estimate: Estimate, spec: str) -> _Row:
-    return (title, *(usd_cells(estimate) if spec == "$" else estimate_cells(estimate, spec)))
+    return (title, *(usd_cells(estimate) if spec == "$" else rate_cells(estimate, spec)))
 
 
 def _reasons(figures: list[tuple[str, Estimate, str]]) -> list[str]:
@@ -97,6 +99,8 @@ def _reasons(figures: list[tuple[str, Estimate, str]]) -> list[str]:
 
 def _short_reason(why_not: str) -> str:
     """Without the interval, which stands in its own column, and without the figure's name."""
+    if why_not.startswith(PRICE_UNKNOWN):
+        return why_not  # what is known of the sum stands nowhere else
     why = why_not.split("; ")[0]
     few = _TOO_FEW.fullmatch(why)
     if few is None:

@@ -382,7 +382,7 @@ class Budget:
             "over_budget",
             f"the call may cost ${nano / 1e9:.6f} and ${left / 1e9:.6f} of the cap is left",
             where=where,
-            fix="raise max_usd (budget_usd in a sweep) and run again; what is done is kept",
+            fix="raise max_usd (--max-usd) and run again; what is done is kept",
         )
 
 

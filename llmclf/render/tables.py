@@ -62,16 +62,8 @@ def html_table(table: TableText) -> str:
     )
 
 
-def estimate_cells(estimate: Estimate, spec: str = ".2f") -> tuple[str, str]:
-    """(value, interval) of an estimate; `?` where there is no value, nothing where there is no interval."""
-    value = "?" if estimate.value is None else f"{estimate.value:{spec}}"
-    if estimate.low is None or estimate.high is None:
-        return value, ""
-    return value, f"{estimate.low:{spec}}-{estimate.high:{spec}}"
-
-
 def usd_cells(estimate: Estimate) -> tuple[str, str]:
-    """(value, interval) of an estimate in dollars, as `estimate_cells` gives them."""
+    """(value, interval) of an estimate in dollars; `?` where there is no value, nothing where there is no interval."""
     value = "?" if estimate.value is None else usd_text(estimate.value)
     if estimate.low is None or estimate.high is None:
         return value, ""

@@ -11,7 +11,7 @@ pairs        two counts of the same items: different, and could a doubling have 
 """
 
 from llmclf.stats.pairs import PairedCounts, paired_counts
-from llmclf.stats.projection import dollars_per_1000, projected_flag_rate, projected_precision
+from llmclf.stats.projection import PRICE_UNKNOWN, dollars_per_1000, projected_flag_rate, projected_precision
 from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
 from llmclf.stats.ranking import average_precision, brier, ranking_areas, roc_auc
 from llmclf.stats.sampling import Sampling
@@ -31,6 +31,7 @@ from llmclf.stats.stratified import (
 __all__ = [
     "LARGEST_SHARE",
     "LEAST_POSITIVES",
+    "PRICE_UNKNOWN",
     "Confusion",
     "PairedCounts",
     "Sampling",

@@ -39,7 +39,12 @@ class PairedCounts:
     p_different: float
     """Two-sided p of Wilcoxon's test; 1 where all pairs are alike."""
     ratio: Estimate
-    """Median of second to first, over the pairs that are not both zero. Its interval is that of a median."""
+    """Median of second to first, over the pairs that are not both zero. Its interval is that of a median.
+
+    Not known where most of them have a zero on one side: nothing is some times nothing.
+    """
+    medians: tuple[float, float] | None
+    """The median counts of the first and of the second; None without a pair."""
     rules_out_doubling: bool
     """True where both a doubling and a halving are rejected: two one-sided tests."""
 
@@ -52,9 +57,9 @@ class PairedCounts:
 def paired_counts(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> PairedCounts:
     """The comparison of two counts (none negative) of the same items, in the same order.
 
-    A zero counts as one in a ratio. Pairs that are both zero say nothing of a doubling and are left out of
-    that question and of the ratio; in the test for a difference they are ties. Raises DataError where the
-    lengths differ or a count is negative.
+    A zero counts as one where a doubling is asked about. Pairs that are both zero say nothing of a doubling and
+    are left out of that question and of the ratio; in the test for a difference they are ties.
+    Raises DataError where the lengths differ or a count is negative.
     """
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if one.shape != other.shape or one.ndim != 1:
@@ -71,7 +76,8 @@ def paired_counts(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -
         zeros=int(empty.sum()),
         ties=int((one == other).sum()),
         p_different=_signed_rank_p(logs, "two-sided"),
-        ratio=_median_ratio(counted, level),
+        ratio=_median_ratio(one[~empty], other[~empty], level),
+        medians=(float(np.median(one)), float(np.median(other))) if len(one) else None,
         rules_out_doubling=rules_out,
     )
 
@@ -106,14 +112,25 @@ def _exact_p(ranks: NDArray[np.float64], signs: NDArray[np.float64], alternative
     return min(1.0, less if alternative == "less" else greater)
 
 
-def _median_ratio(logs: NDArray[np.float64], level: float) -> Estimate:
-    """exp(median), with the narrowest pair of order statistics that cover the median at `level` or more."""
-    n = len(logs)
+def _median_ratio(one: NDArray[np.float64], other: NDArray[np.float64], level: float) -> Estimate:
+    """exp(median), with the narrowest pair of order statistics that cover the median at `level` or more.
+
+    A zero on one side lies beyond every ratio, above or below; where the median lies there, or an end of the
+    interval, it is not given.
+    """
+    n = len(one)
     if not n:
         return Estimate.unknown("every count is zero", method="median")
-    ordered = np.sort(logs)
-    value = float(np.exp(np.median(ordered)))
+    with np.errstate(divide="ignore"):
+        ordered = np.sort(np.log(other) - np.log(one))
+    middle = ordered[(n - 1) // 2 : n // 2 + 1]
+    if not np.isfinite(middle).all():
+        return Estimate.unknown("most counts of one side are zero: there is no ratio", method="median")
+    value = float(np.exp(middle.mean()))
     rank = next((k for k in range(n // 2, 0, -1) if 2 * float(bdtr(k - 1, n, 0.5)) <= 1 - level), 0)
     if not rank:
         return Estimate(value, method="median", why_not=f"{n} pairs are too few for an interval")
-    return Estimate(value, float(np.exp(ordered[rank - 1])), float(np.exp(ordered[n - rank])), method="median")
+    low, high = float(ordered[rank - 1]), float(ordered[n - rank])
+    ends = [float(np.exp(end)) if np.isfinite(end) else None for end in (low, high)]
+    why = "" if None not in ends else "too many counts of one side are zero for an interval"
+    return Estimate(value, ends[0], ends[1], method="median", why_not=why)

@@ -26,6 +26,9 @@ from llmclf.stats.stratified import (
 )
 from llmclf.types import Costs, Estimate
 
+PRICE_UNKNOWN = "the model's own price is not known"
+"""Why a sum of dollars has no value, where that is so."""
+
 
 def projected_precision(
     confusion: Confusion, prevalence: float, *, level: float = 0.95, least: int = LEAST_POSITIVES
@@ -81,10 +84,13 @@ def dollars_per_1000(
 
     Every flagged item is reviewed; a false alarm costs `false_alarm_usd` beside that. A failed item costs a
     review (`on_error = "review"`), or a miss where it was a target (`"miss"`). `model_usd` is the model's
-    price for one item; None (unknown) leaves it out and says so in `why_not`.
+    price for one item. Where it is None (unknown) so is the sum: only its lower end is given, that of the
+    rest, which `why_not` names. Not known either where every item failed.
     """
     negatives = int(confusion.counts[[FALSE_ALARM, QUIET, FAILED_OTHER]].sum())
     missing = _missing_class(confusion, confusion.n_positives, negatives, "dollars")
+    if missing is None and not confusion.n_answered:
+        missing = Estimate.unknown("every item failed: dollars can't be known", n_positives=confusion.n_positives)
     if missing is not None:
         return missing
     price = _price_of_cells(costs)
@@ -94,9 +100,14 @@ def dollars_per_1000(
     estimate = interval_of(
         confusion, value + extra, drawn + extra, level=level, seen=confusion.n_positives, least=least, noun="dollar"
     )
-    if model_usd is not None or estimate.value is None:
-        return estimate
-    return replace(estimate, why_not="without the model's own price, which is unknown")
+    return estimate if model_usd is not None else _at_least(estimate)
+
+
+def _at_least(rest: Estimate) -> Estimate:
+    """What is left of a sum of which one part is not known and `rest` are the others."""
+    whole = rest.value is not None and rest.value >= 100
+    figure = rest.why_not if rest.value is None else rest.format(",.0f" if whole else ".2f", "$")
+    return replace(rest, value=None, high=None, why_not=f"{PRICE_UNKNOWN}; without it {figure}")
 
 
 def _missing_class(confusion: Confusion, positives: int, negatives: int, noun: str) -> Estimate | None:

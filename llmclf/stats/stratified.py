@@ -7,6 +7,7 @@ population, also where a stratum was labelled completely.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -50,6 +51,11 @@ class Confusion:
         """Targets in the sample, failed ones included."""
         return int(self.counts[[FOUND, MISSED, FAILED_TARGET]].sum())
 
+    @property
+    def n_answered(self) -> int:
+        """Items of the sample that did not fail."""
+        return int(self.counts[[FOUND, MISSED, FALSE_ALARM, QUIET]].sum())
+
 
 def confusion(
     positive: ArrayLike,
@@ -80,7 +86,7 @@ def confusion(
             cells,
             6,
             sampling,
-            _unseen(target, flag & ~fail, fail, sampling),
+            _unseen(target, flag & ~fail, sampling),
             rare=(FOUND, MISSED, FAILED_TARGET),
             draws=draws,
             seed=seed,
@@ -89,27 +95,25 @@ def confusion(
     )
 
 
-def _unseen(
-    target: NDArray[np.bool_], flag: NDArray[np.bool_], fail: NDArray[np.bool_], sampling: Sampling
-) -> list[Unseen]:
-    """A found target, one that was not found, and a false alarm that the sample may have missed.
+def _unseen(target: NDArray[np.bool_], flag: NDArray[np.bool_], sampling: Sampling) -> list[Unseen]:
+    """A found target, a missed one, a false alarm and a quiet other that the sample may have missed.
 
     An unseen target is put where its like (flagged, or not) was seen: in strata cut by the classifier's own
-    score nothing is flagged in the rest, and a find there would only blur recall. A false alarm may be
-    anywhere: that no item of a large stratum was flagged does not say that none is.
+    score nothing is flagged in the rest, and a find there would only blur recall. A false alarm or a quiet
+    item may be anywhere: that no item of a large stratum was flagged (or that each was) does not say that
+    none is. None of the four is a failed one: rates that leave failures out need both of their sides.
     """
-    failing = float(fail.mean())
-    found, missed, alarm = (_size(one, target, sampling) for one in (target & flag, target & ~flag, flag & ~target))
     return [
-        Unseen(_heaviest(flag, sampling), (FOUND,), (1.0,), found),
-        Unseen(_heaviest(~flag, sampling), (MISSED, FAILED_TARGET), (1 - failing, failing), missed),
-        Unseen(_heaviest(~target, sampling), (FALSE_ALARM,), (1.0,), alarm),
+        Unseen(_heaviest(flag, sampling), FOUND, _size(target & flag, target, sampling)),
+        Unseen(_heaviest(~flag, sampling), MISSED, _size(target & ~flag, target, sampling)),
+        Unseen(_heaviest(~target, sampling), FALSE_ALARM, _size(flag & ~target, target, sampling)),
+        Unseen(_heaviest(~target, sampling), QUIET, _size(~flag & ~target, ~target, sampling)),
     ]
 
 
-def _size(like: NDArray[np.bool_], target: NDArray[np.bool_], sampling: Sampling) -> float:
-    """How many unseen items come together: as many as those of their kind do, or as targets do where none was seen."""
-    return sampling.alikeness(like if like.any() else target)
+def _size(like: NDArray[np.bool_], others: NDArray[np.bool_], sampling: Sampling) -> float:
+    """How many unseen items come together: as many as those of their kind do, or as `others` do where none was seen."""
+    return sampling.alikeness(like if like.any() else others)
 
 
 def _heaviest(where: NDArray[np.bool_], sampling: Sampling) -> int:
@@ -128,7 +132,8 @@ def recall(
 ) -> Estimate:
     """Share of the targets that were found. Failed ones count as missed, or are left out.
 
-    With fewer than `least` positives there is no value, only an interval; with none, neither.
+    With fewer than `least` positives there is no value, only an interval; with none, or where every item
+    failed, neither.
     """
     lost = (MISSED, FAILED_TARGET) if failed == "missed" else (MISSED,)
     seen = int(confusion.counts[[FOUND, *lost]].sum())
@@ -197,7 +202,10 @@ def interval_of(
 
 
 def _short(number: float) -> str:
-    return f"{number:.2g}" if abs(number) < 1 else f"{number:.2f}".rstrip("0").rstrip(".")
+    """Two digits that mean something below 1, without an exponent; cents above."""
+    if not 0 < abs(number) < 1:
+        return f"{number:.2f}".rstrip("0").rstrip(".")
+    return f"{number:.{1 - math.floor(math.log10(abs(number)))}f}".rstrip("0")
 
 
 def _rate(
@@ -212,9 +220,8 @@ def _rate(
 ) -> Estimate:
     top, rest = confusion.draws[:, list(hits)].sum(axis=1), confusion.draws[:, list(misses)].sum(axis=1)
     hit, miss = float(confusion.totals[list(hits)].sum()), float(confusion.totals[list(misses)].sum())
-    if seen == 0 and noun != "prevalence":
-        answered = confusion.counts[[FOUND, MISSED, FALSE_ALARM, QUIET]].any()
-        absent = f"no {unit}" if answered else "every item failed"
+    if noun != "prevalence" and not (seen and confusion.n_answered):
+        absent = f"no {unit}" if confusion.n_answered else "every item failed"
         return Estimate.unknown(f"{absent}: {noun} can't be known", n_positives=confusion.n_positives, method=METHOD)
     drawn = np.divide(top, top + rest, out=np.zeros_like(top), where=top + rest > 0)
     return interval_of(confusion, hit / (hit + miss), drawn, level=level, seen=seen, least=least, unit=unit, noun=noun)

@@ -3,7 +3,8 @@
 The method is a Monte-Carlo form of the mid-p gamma interval for weighted sums of Poisson counts (Fay and
 Feuer 1997, Fay and Kim 2017). A count k in a stratum becomes a Gamma(k) variate, and in half of the draws one
 unseen item, a Gamma(1) variate, is added in the stratum of largest weight in which the cell may occur. One
-unseen item is enough at any number of strata: a prior in every stratum would add up. Counts of one stratum are
+unseen item is enough at any number of strata: a prior in every stratum would add up. Both sides of a rate need
+one: it is what keeps an interval open at 0 and at 1, where one side has no count. Counts of one stratum are
 normalised to its size, so that with one stratum a rate is a mixture of betas, the two of Clopper and Pearson among
 them. `benchmarks/coverage.py` shows how often the intervals hold.
 
@@ -34,9 +35,7 @@ class Unseen:
     """One item (or group of `size` items) that the sample may have missed, present in half of the draws."""
 
     stratum: int
-    cells: tuple[int, ...]
-    chances: tuple[float, ...]
-    """In which of `cells` it lies; sums to 1."""
+    cell: int
     size: float = 1.0
 
 
@@ -67,8 +66,7 @@ def cell_totals(
     by_stratum = counts.reshape(drawn, strata, n_cells)
     for item in unseen:
         present = rng.permutation(drawn) < drawn // 2
-        cell = rng.choice(np.array(item.cells), size=drawn, p=np.array(item.chances))
-        by_stratum[np.arange(drawn), item.stratum, cell] += present * rng.standard_gamma(1.0, drawn) * item.size
+        by_stratum[:, item.stratum, item.cell] += present * rng.standard_gamma(1.0, drawn) * item.size
     shares = rng.standard_gamma(sampling.population / sampling.alikeness(np.ones(len(cells), bool)), (drawn, strata))
     shares *= sampling.population.sum() / shares.sum(axis=1, keepdims=True)
     totals: NDArray[np.float64] = np.einsum("dhc,dh->dc", by_stratum, shares / by_stratum.sum(axis=2))

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmclf.errors import ConfigError, nearest
 from llmclf.store.migrations import MIGRATIONS
+from llmclf.store.runs import with_signs_of_life
 
 Rows = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 
@@ -24,15 +25,24 @@ REASON_FILTERS = (
 """What `reasons(where=...)` can ask for."""
 _FLAGS = ("flagged", "ungrounded", "simulated")
 
-_TRAFFIC = """
+_OF_TRAFFIC = "run_id NOT IN (SELECT run_id FROM runs WHERE kind IN ('sweep', 'evaluate'))"
+_TRAFFIC = f"""
 SELECT classifier_id, task, simulated, count(*) AS predictions, count(DISTINCT conversation_id) AS conversations,
        coalesce(sum(flagged), 0) AS flagged, sum(label IS NOT NULL) AS answered, sum(error_kind IS NOT NULL) AS failed,
        sum(ungrounded) AS ungrounded, sum(cached) AS cached
-FROM predictions WHERE created_at >= ? GROUP BY classifier_id, task, simulated ORDER BY predictions DESC
-"""
-_FAILURES = """
+FROM predictions WHERE created_at >= ? AND {_OF_TRAFFIC}
+GROUP BY classifier_id, task, simulated ORDER BY predictions DESC
+"""  # noqa: S608
+_FAILURES = f"""
 SELECT error_kind, simulated, count(*) AS predictions FROM predictions
-WHERE created_at >= ? AND error_kind IS NOT NULL GROUP BY error_kind, simulated ORDER BY predictions DESC
+WHERE created_at >= ? AND error_kind IS NOT NULL AND {_OF_TRAFFIC}
+GROUP BY error_kind, simulated ORDER BY predictions DESC
+"""  # noqa: S608
+_MEASURED = """
+SELECT kind, predictions.simulated AS simulated, count(DISTINCT run_id) AS runs, count(*) AS predictions,
+       sum(error_kind IS NOT NULL) AS failed, sum(cached) AS cached
+FROM predictions JOIN runs USING (run_id) WHERE created_at >= ? AND kind IN ('sweep', 'evaluate')
+GROUP BY kind, predictions.simulated ORDER BY kind, predictions.simulated
 """
 _SPEND = """
 SELECT classifier_id, model, simulated, count(*) AS calls, sum(state = 'failed') AS failed,
@@ -43,7 +53,7 @@ SELECT classifier_id, model, simulated, count(*) AS calls, sum(state = 'failed')
 FROM calls WHERE sent_at >= ? GROUP BY classifier_id, model, simulated ORDER BY usd DESC, calls DESC
 """
 _RUNS = """
-SELECT run_id, kind, state, started_at, finished_at, simulated, why FROM runs ORDER BY run_id DESC LIMIT 5
+SELECT run_id, kind, state, started_at, finished_at, simulated, why, config FROM runs ORDER BY run_id DESC LIMIT 5
 """
 
 
@@ -79,7 +89,13 @@ def _filter(name: str, wanted: Any) -> tuple[str, list[object]]:
 
 
 def read_status(rows: Rows, since: str, path: Path | None) -> dict[str, Any]:
-    """How things stand since a moment. Simulated and real rows are never added up together."""
+    """How things stand since a moment. Simulated and real rows are never added up together.
+
+    `traffic` and `failures` leave out sweeps and evaluations, which stand under `measured`.
+    """
+    runs = with_signs_of_life(rows, _with_flags(rows(_RUNS, ())))
+    for run in runs:
+        run["config"] = json.loads(run["config"])
     traffic = _with_flags(rows(_TRAFFIC, (since,)))
     for row in traffic:
         row["flag_rate"] = row["flagged"] / row["answered"] if row["answered"] else None
@@ -92,8 +108,9 @@ def read_status(rows: Rows, since: str, path: Path | None) -> dict[str, Any]:
         },
         "traffic": traffic,
         "failures": _with_flags(rows(_FAILURES, (since,))),
+        "measured": _with_flags(rows(_MEASURED, (since,))),
         "spend": _with_flags(rows(_SPEND, (since,))),
-        "runs": _with_flags(rows(_RUNS, ())),
+        "runs": runs,
     }
 
 

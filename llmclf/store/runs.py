@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from llmclf.errors import StoreError
+from llmclf.store.leases import ALIVE_SECONDS
 from llmclf.store.moments import utc_text
 from llmclf.types import canonical_json
 
@@ -25,6 +27,22 @@ ON CONFLICT (run_id, cell_id) DO UPDATE SET settings = excluded.settings, simula
   state = excluded.state, result = excluded.result, updated_at = excluded.updated_at
 """
 _PROMPT = "INSERT OR IGNORE INTO prompts (name, sha256, text, first_used_at) VALUES (?, ?, ?, ?)"
+
+
+_OWNER = """
+SELECT max(seen_at) AS seen_at FROM owners WHERE owner IN (SELECT DISTINCT owner FROM calls WHERE run_id = ?)
+"""
+_SIGNS = """
+SELECT max(at) AS at, max(calls) AS calls FROM (
+  SELECT max(coalesce(finished_at, sent_at)) AS at, count(*) AS calls FROM calls WHERE run_id = ?
+  UNION ALL SELECT max(created_at), 0 FROM predictions WHERE run_id = ?
+  UNION ALL SELECT max(updated_at), 0 FROM cells WHERE run_id = ?
+  UNION ALL SELECT started_at, 0 FROM runs WHERE run_id = ?)
+"""
+_LONGEST_CALL_SECONDS = 150.0
+"""A run that calls models is silent for no longer: each call ends after two minutes."""
+_LONGEST_WORK_SECONDS = 600.0
+"""The same for one that does not: training, or recognising words."""
 
 
 def insert_run(
@@ -63,12 +81,32 @@ def update_run(run_id: str, state: str, result: Mapping[str, Any] | None, why: s
 
 
 def read_runs(rows: Rows, kind: str | None, inputs_hash: str | None, limit: int) -> list[dict[str, Any]]:
-    """Runs, newest first, with their JSON columns read."""
+    """Runs, newest first, with their JSON columns read and `seems_ended`."""
     tests = [(name, value) for name, value in (("kind", kind), ("inputs_hash", inputs_hash)) if value is not None]
     where = f"WHERE {' AND '.join(f'{name} = ?' for name, _ in tests)}" if tests else ""
     sql = f"SELECT * FROM runs {where} ORDER BY run_id DESC LIMIT ?"  # noqa: S608
     found = rows(sql, [*(value for _, value in tests), limit])
-    return [_read(row, ("versions", "config", "result"), ("simulated",)) for row in found]
+    return with_signs_of_life(rows, [_read(row, ("versions", "config", "result"), ("simulated",)) for row in found])
+
+
+def with_signs_of_life(rows: Rows, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs with `seems_ended`: True where one is `running` by its row, and its process shows no sign of life.
+
+    Where the owner of its calls is known by a heartbeat, that decides; else the last thing it wrote.
+    """
+    now = datetime.now(UTC)
+    for row in found:
+        row["seems_ended"] = row["state"] == "running" and _seems_ended(rows, str(row["run_id"]), now)
+    return found
+
+
+def _seems_ended(rows: Rows, run_id: str, now: datetime) -> bool:
+    seen = rows(_OWNER, (run_id,))[0]["seen_at"]
+    if seen is not None:
+        return bool(seen < utc_text(now - timedelta(seconds=ALIVE_SECONDS)))
+    (signs,) = rows(_SIGNS, (run_id,) * 4)
+    silence = _LONGEST_CALL_SECONDS if signs["calls"] else _LONGEST_WORK_SECONDS
+    return signs["at"] is not None and bool(signs["at"] < utc_text(now - timedelta(seconds=silence)))
 
 
 def insert_cell(

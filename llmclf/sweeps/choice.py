@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +17,20 @@ class Choice:
     """Which cell costs least at given prices, and whether the figures decide it."""
 
     cell: MeasuredCell | None
-    """None where no real cell's dollars are known, or where it is not decided."""
+    """None where no real cell's dollars are known, where it is not decided, or where none pays."""
     candidates: tuple[MeasuredCell, ...]
     """The cells that can't be told apart from the one with the lowest figure, that one first."""
     sentence: str
     costs: Costs
+    pays: bool | None = None
+    """True: the candidates' lowest is shown to cost less than flagging nothing. False: more, so no cell is to be run.
+    None: neither is shown."""
 
     @property
     def decided(self) -> bool:
-        """True where one cell's interval lies below all others'."""
+        """True where one cell is to be run: its interval lies below all others', and it does not cost more than
+        flagging nothing.
+        """
         return self.cell is not None
 
     def to_dict(self) -> dict[str, Any]:
@@ -32,6 +38,7 @@ class Choice:
         return {
             "decided": self.decided,
             "cell": None if self.cell is None else self.cell.label,
+            "pays": self.pays,
             "candidates": [cell.label for cell in self.candidates],
             "sentence": self.sentence,
         }
@@ -44,9 +51,12 @@ def choose(real: Sequence[MeasuredCell], costs: Costs, positives: int, unit: str
     """
     if not real:
         return Choice(None, (), "No real cell was measured; simulated cells decide nothing.", costs)
+    if all(cell.state == "failed" for cell in real):
+        return Choice(None, (), _nothing_answered(real), costs)
     known = sorted((cell for cell in real if cell.usd.is_known), key=lambda cell: _value(cell.usd))
     if not known:
-        return Choice(None, (), f"No real cell's dollars are known: {real[0].usd.why_not}.", costs)
+        reasons = dict.fromkeys(cell.usd.why_not.split("; ")[0] for cell in real)
+        return Choice(None, (), f"No real cell's dollars are known: {'; '.join(reasons)}.", costs)
     fitting = _one_plan_each([cell for cell in known if not cell.beyond])
     if not fitting:
         return Choice(None, (), "No real cell keeps to the limits.", costs)
@@ -61,7 +71,32 @@ def choose(real: Sequence[MeasuredCell], costs: Costs, positives: int, unit: str
         positives,
         f"per 1,000 {unit}s",
     )
-    return Choice(None if rivals else first, (first, *rivals), standing.sentence(), costs)
+    sentence = " ".join([standing.sentence(), *_left_out(real)])
+    pays = standing.pays
+    return Choice(None if rivals or pays is False else first, (first, *rivals), sentence, costs, pays)
+
+
+def _nothing_answered(real: Sequence[MeasuredCell]) -> str:
+    kinds = Counter[str]()
+    for cell in real:
+        kinds.update(cell.failed)
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    cells = "The only real cell" if len(real) == 1 else f"Each of {len(real)} real cells"
+    return f"{cells} failed on every item, so there is no figure: {told}."
+
+
+def _left_out(real: Sequence[MeasuredCell]) -> list[str]:
+    """Cells that were measured and can't be compared: they may cost less than the ones that can."""
+    failed = [cell.label for cell in real if cell.state == "failed"]
+    unknown = [cell.label for cell in real if cell.state == "done" and not cell.usd.is_known]
+    said = []
+    if failed:
+        who = failed[0] if len(failed) == 1 else f"{len(failed)} cells"
+        said.append(f"{who} failed on every item and can't be compared.")
+    if unknown:
+        are = "is left out: its" if len(unknown) == 1 else "are left out: their"
+        said.append(f"{_listed(unknown)} {are} dollars are not known.")
+    return said
 
 
 def _one_plan_each(cells: Sequence[MeasuredCell]) -> list[MeasuredCell]:
@@ -92,19 +127,27 @@ class _Standing:
     positives: int
     per: str
 
+    @property
+    def pays(self) -> bool | None:
+        """Whether the lowest is shown to cost less than flagging nothing, or more; None: neither."""
+        low, high = self.first.usd.low, self.first.usd.high
+        if low is not None and low > self.nothing_usd:
+            return False
+        return True if high is not None and high < self.nothing_usd else None
+
     def sentence(self) -> str:
         """What a person who decides must know."""
-        low, high, name = self.first.usd.low, self.first.usd.high, self.first.label
+        name = self.first.label
         within = " within the limits" if self.limited else ""
         nothing = usd_text(self.nothing_usd)
         figure = usd_range(self.first.usd)
         names = _listed([cell.label for cell in self.rivals])
         these = "this 1 target" if self.positives == 1 else f"these {counted(self.positives, 'target')}"
         alike = f"On {these} it can't be told apart from {names}." if names else ""
-        if low is not None and low > self.nothing_usd:
+        if self.pays is False:
             said = f"No cell{within} pays at these prices: flagging nothing would cost {nothing} {self.per}"
             return f"{said}, the cheapest cell, {name}, costs {figure}. {alike}".rstrip()
-        worth = ": no cell is shown to be worth it" if high is None or high >= self.nothing_usd else ""
+        worth = "" if self.pays else ": no cell is shown to be worth it"
         ending = f"Flagging nothing would cost {nothing}{worth}."
         if self.rivals:
             return f"Not decided{within}: {name} has the lowest figure, {figure} {self.per}. {alike} {ending}"

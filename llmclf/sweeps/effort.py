@@ -26,7 +26,7 @@ class Effort:
     """True: measured to do nothing. False: it does. None: nobody can tell."""
     sentence: str
     ratio: Estimate
-    """Reasoning tokens, times those of the lower setting: the median over items."""
+    """Reasoning tokens, times those of the lower setting: the median over items. Not known against none."""
     changed: Estimate
     """Share of the items answered by both whose label is another."""
     compared: int
@@ -35,6 +35,13 @@ class Effort:
     """Items of both that lack such a count: they failed, or the vendor gives none."""
     p_different: float | None = None
     """Of Wilcoxon's signed-rank test, two-sided; None where it was not made."""
+    tokens: tuple[float, float] | None = None
+    """Median reasoning tokens of the lower setting and of this one; None where they were not compared."""
+
+    @property
+    def tokens_text(self) -> str:
+        """The medians: `none -> 300`; empty where nothing was compared."""
+        return "" if self.tokens is None else " -> ".join(_tokens(count) for count in self.tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON types."""
@@ -44,6 +51,7 @@ class Effort:
             "no_op": self.no_op,
             "sentence": self.sentence,
             "reasoning_ratio": self.ratio.to_dict(),
+            "median_reasoning_tokens": None if self.tokens is None else list(self.tokens),
             "labels_changed": self.changed.to_dict(),
             "compared": self.compared,
             "uncounted": self.uncounted,
@@ -79,7 +87,8 @@ def compare_efforts(lower: Predictions, higher: Predictions, names: tuple[str, s
         ratio = Estimate.unknown("no reasoning tokens to compare") if found is None else found.ratio
         p_different = None if found is None else found.p_different
         said = f"against thinking {names[0]}: {why}{_labels(changed)}"
-        return Effort(names[1], names[0], no_op, said, ratio, changed, len(counted), uncounted, p_different)
+        tokens = None if found is None else found.medians
+        return Effort(names[1], names[0], no_op, said, ratio, changed, len(counted), uncounted, p_different, tokens)
 
     if pairs and all(one.call_id and one.call_id == other.call_id for one, other in pairs):
         return made(True, "both send the same request, so one answer serves both")
@@ -90,13 +99,31 @@ def compare_efforts(lower: Predictions, higher: Predictions, names: tuple[str, s
     found = stats.paired_counts(*zip(*counted, strict=True))
     if found.zeros == found.pairs:
         return made(*_all_zero(pairs), found)
-    times = f"{found.ratio.format('.2g')} times the reasoning tokens on {found.pairs} items"
+    times = f"{_times(found)} on {found.pairs} items"
     missing = f" ({uncounted} without a count)" if uncounted else ""
     if found.different:
         return made(False, f"{times}{missing}", found)
     if found.rules_out_doubling:
         return made(True, f"changes nothing, {times}{missing}; a doubling is ruled out", found)
     return made(None, f"can't tell, {times}{missing}; a doubling would not have been seen", found)
+
+
+def _times(found: PairedCounts) -> str:
+    """`2.1 (1.8-2.4) times the reasoning tokens`; against none, how many there are instead."""
+    ratio, medians = found.ratio, found.medians or (0.0, 0.0)
+    if ratio.value is None:
+        return f"reasoning tokens {' -> '.join(_tokens(count) for count in medians)} (median)"
+    interval = "" if ratio.low is None or ratio.high is None else f" ({times_text(ratio.low)}-{times_text(ratio.high)})"
+    return f"{times_text(ratio.value)}{interval} times the reasoning tokens"
+
+
+def times_text(ratio: float) -> str:
+    """A ratio with two digits that mean something and without an exponent."""
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.2g}" if ratio >= 0.001 else "<0.001"
+
+
+def _tokens(count: float) -> str:
+    return f"{count:,.0f}" if count else "none"
 
 
 def _all_zero(pairs: Sequence[tuple[Any, Any]]) -> tuple[bool | None, str]:

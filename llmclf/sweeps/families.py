@@ -1,4 +1,4 @@
-"""Cells that are equal but for their thinking setting, each compared with the next lower one."""
+"""Cells that are equal but for one setting: under other plans the answers are one, under other thinking compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,26 @@ from llmclf.config import LlmFile
 from llmclf.sweeps.effort import Effort, compare_efforts, level_order
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.types import Dataset
+
+
+def with_one_progress(cells: Sequence[MeasuredCell]) -> tuple[MeasuredCell, ...]:
+    """The same cells; those that stopped on the way and differ in their plan alone all have the most that was answered.
+
+    Their answers are the same and are bought once, so how far they came is so as well.
+    """
+    furthest: dict[str, MeasuredCell] = {}
+    for cell in cells:
+        other = furthest.get(cell.cell.answers_id)
+        if cell.state == "incomplete" and (other is None or _answered(cell) > _answered(other)):
+            furthest[cell.cell.answers_id] = cell
+    return tuple(
+        replace(cell, predictions=furthest[cell.cell.answers_id].predictions) if cell.state == "incomplete" else cell
+        for cell in cells
+    )
+
+
+def _answered(cell: MeasuredCell) -> int:
+    return len(cell.predictions) - sum(cell.failed.values())
 
 
 def with_efforts(cells: Sequence[MeasuredCell], dataset: Dataset) -> tuple[MeasuredCell, ...]:

@@ -8,12 +8,15 @@ from typing import Any, Literal
 from llmclf.config import LimitsTable, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
 from llmclf.llm.plans import STANDARD, Plan, break_even
+from llmclf.render.tables import seconds_text, usd_text
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.effort import Effort
 from llmclf.types import Costs, Dataset, Estimate, Prediction, Predictions, Task, Usage
 
-CellState = Literal["done", "incomplete", "waiting"]
+CellState = Literal["done", "failed", "incomplete", "waiting"]
 DAYS_PER_MONTH = 30.4
+_NEVER_ASKED = "over_budget"
+"""The kind of error of items that the cap kept from being asked."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,10 @@ class MeasuredCell:
 
     cell: Cell
     state: CellState
-    """`done`: every item was asked. `incomplete`: the run stopped on the way. `waiting`: not begun."""
+    """`done`: every item was asked. `failed`: every item was asked and none was answered, so there is no figure.
+    `incomplete`: the run stopped on the way. `waiting`: not begun."""
     items: int
-    """Items of the sweep; `len(predictions)` of them were asked."""
+    """Items of the sweep; `asked` of them were asked."""
     predictions: Predictions = field(default_factory=Predictions, repr=False, compare=False)
     """What it said of them. Once it is done, with the costs and seconds of its plan."""
     evaluation: Evaluation | None = field(default=None, repr=False)
@@ -34,7 +38,7 @@ class MeasuredCell:
     reused: bool = False
     """True where the predictions of an earlier run, or of a cell that differs in its plan alone, were used."""
     paid_nano: int | None = None
-    """Nano-dollars its answers cost when they were bought, where another plan than that is shown."""
+    """Nano-dollars its answers cost when they were bought, where another plan than that is shown; None: not known."""
     even_at: int | None = None
     """Conversations a month from which on a provisioned plan is cheaper than paying for each token."""
     effort: Effort | None = field(default=None, compare=False)
@@ -69,23 +73,51 @@ class MeasuredCell:
         return None if self.effort is None else self.effort.no_op
 
     @property
+    def asked(self) -> int:
+        """Items that were asked; those the cap kept from being asked are in `predictions` and not counted here."""
+        return len(self.predictions) - self.failed.get(_NEVER_ASKED, 0)
+
+    @property
+    def unanswered(self) -> int:
+        """Items that were asked and got no answer."""
+        return sum(self.failed.values()) - self.failed.get(_NEVER_ASKED, 0)
+
+    @property
     def usd(self) -> Estimate:
-        """Dollars per 1,000 conversations at the assumed prevalence: models, reviews and errors."""
-        if self.evaluation is None:
-            return Estimate.unknown(f"{self.state}: {len(self.predictions)} of {self.items} items were asked")
-        return self.evaluation.dollars_per_1000
+        """Dollars per 1,000 conversations at the assumed prevalence: models, reviews and errors.
+
+        Not known where the model's own price is not: unknown is not zero.
+        """
+        return Estimate.unknown(self.why_none) if self.figures is None else self.figures.dollars_per_1000
 
     @property
     def recall(self) -> Estimate:
         """Share of the targets that were flagged; failed items count as missed."""
-        if self.evaluation is None:
-            return Estimate.unknown(self.usd.why_not)
-        return self.evaluation.recall
+        return Estimate.unknown(self.why_none) if self.figures is None else self.figures.recall
+
+    @property
+    def false_alarms(self) -> Estimate:
+        """Share of the items without the target that were flagged: 1 - specificity."""
+        return Estimate.unknown(self.why_none) if self.figures is None else complement(self.figures.specificity)
+
+    @property
+    def why_none(self) -> str:
+        """Why it has no figure; empty where it is done."""
+        if self.state == "failed":
+            kinds = sorted(self.failed.items(), key=lambda one: -one[1])
+            told = ", ".join(f"{count} {kind}" for kind, count in kinds)
+            return f"failed: none of {self.items} items was answered ({told})"
+        return "" if self.state == "done" else f"{self.state}: {self.asked} of {self.items} items were asked"
+
+    @property
+    def figures(self) -> Evaluation | None:
+        """Its evaluation, where there is any figure in it: None unless it is done."""
+        return self.evaluation if self.state == "done" else None
 
     @property
     def p95_seconds(self) -> float | None:
         """95 of 100 items were answered within so many seconds; None where that is not known."""
-        return None if self.evaluation is None else self.evaluation.latency_p95
+        return None if self.figures is None else self.figures.latency_p95
 
     @property
     def failed(self) -> dict[str, int]:
@@ -97,11 +129,16 @@ class MeasuredCell:
         return kinds
 
     @property
-    def spent_usd(self) -> float:
-        """Dollars its answers cost when they were bought, where that is known; simulated ones if it is."""
-        if self.paid_nano is not None:
-            return self.paid_nano / 1e9
-        return _paid_nano(self.predictions) / 1e9
+    def spent_usd(self) -> float | None:
+        """Dollars its answers cost when they were bought, as far as known; None where no price is."""
+        other_plan = self.plan != STANDARD and self.evaluation is not None
+        paid = self.paid_nano if other_plan else _paid_nano(self.predictions)
+        return None if paid is None else paid / 1e9
+
+    @property
+    def unpriced(self) -> int:
+        """Predictions whose price is not known, so that `spent_usd` may be more."""
+        return sum(cost is None for cost in self.predictions.column("cost_nano_usd"))
 
     def to_dict(self) -> dict[str, Any]:
         """The measured cell as JSON types; predictions are left out, they are in the store."""
@@ -112,7 +149,8 @@ class MeasuredCell:
             "simulated": self.simulated,
             "state": self.state,
             "items": self.items,
-            "asked": len(self.predictions),
+            "why_no_figures": self.why_none,
+            "asked": self.asked,
             "failed": self.failed,
             "beyond": list(self.beyond),
             "reused": self.reused,
@@ -122,6 +160,7 @@ class MeasuredCell:
             "no_op": self.no_op,
             "effort": None if self.effort is None else self.effort.to_dict(),
             "spent_usd": self.spent_usd,
+            "unpriced": self.unpriced,
             "evaluation": None if self.evaluation is None else self.evaluation.to_dict(),
         }
 
@@ -131,7 +170,8 @@ def measure_cell(
 ) -> MeasuredCell:
     """A cell of which every item was asked, evaluated at the sweep's costs and held against its limits.
 
-    `predictions` are as they were bought; their costs and seconds become those of the cell's plan.
+    It is `failed`, and without figures, where no item was answered. `predictions` are as they were bought;
+    their costs and seconds become those of the cell's plan.
     """
     costs, conversations = file.as_costs, max(1, len(dataset.conversations))
     plan = cell.plan
@@ -142,10 +182,11 @@ def measure_cell(
         usage = _usage_per_conversation(predictions, conversations)
         even_at = None if usage is None else break_even(plan, plan.standard, usage)
     evaluation = evaluate(predictions, dataset, task, costs=costs, seed=file.seed)
+    made = MeasuredCell(cell, "failed", len(dataset), predictions, evaluation, (), reused, paid_nano=paid)
+    if made.unanswered == len(dataset):
+        return made
     beyond = limits_broken(evaluation, file.limits, costs, len(dataset) / conversations)
-    return MeasuredCell(
-        cell, "done", len(dataset), predictions, evaluation, tuple(beyond), reused, paid_nano=paid, even_at=even_at
-    )
+    return replace(made, state="done", beyond=tuple(beyond), even_at=even_at)
 
 
 def _under(plan: Plan, prediction: Prediction) -> Prediction:
@@ -166,8 +207,23 @@ def _usage_per_conversation(predictions: Predictions, conversations: int) -> Usa
     return Usage(*(round(sum(getattr(usage, name) or 0 for usage in counted) / conversations) for name in names))
 
 
-def _paid_nano(predictions: Predictions) -> int:
-    return sum(cost or 0 for cost in predictions.column("cost_nano_usd"))
+def _paid_nano(predictions: Predictions) -> int | None:
+    costs = predictions.column("cost_nano_usd")
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known or not costs else None
+
+
+def complement(estimate: Estimate) -> Estimate:
+    """1 - the estimate, with its interval the other way round."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    return Estimate(
+        None if value is None else 1 - value,
+        None if high is None else 1 - high,
+        None if low is None else 1 - low,
+        method=estimate.method,
+        n_positives=estimate.n_positives,
+        why_not=estimate.why_not,
+    )
 
 
 def limits_broken(
@@ -177,15 +233,22 @@ def limits_broken(
     broken = []
     p95, cost = evaluation.latency_p95, evaluation.cost_per_item_usd
     if limits.p95_seconds is not None and (p95 is None or p95 > limits.p95_seconds):
-        broken.append(f"p95 {_or_unknown(p95, '.1f')} s is over {limits.p95_seconds:g} s")
+        over = f"over {duration_text(limits.p95_seconds)}"
+        broken.append(f"p95 is not known: it may be {over}" if p95 is None else f"p95 {duration_text(p95)} is {over}")
     if limits.usd_per_conversation is not None:
         usd = None if cost is None else cost * items_per_conversation
-        if usd is None or usd > limits.usd_per_conversation:
-            broken.append(f"${_or_unknown(usd, '.4f')} a conversation is over ${limits.usd_per_conversation:g}")
+        over = f"over {usd_text(limits.usd_per_conversation)}"
+        if usd is None:
+            broken.append(f"the model's price is not known: a conversation may be {over}")
+        elif usd > limits.usd_per_conversation:
+            broken.append(f"{usd_text(usd)} a conversation is {over}")
     if limits.flags_per_day is not None:
         flags = flags_per_day(evaluation, costs, items_per_conversation)
-        if flags is None or flags > limits.flags_per_day:
-            broken.append(f"{_or_unknown(flags, '.0f')} flags a day are over {limits.flags_per_day:g}")
+        over = f"over {limits.flags_per_day:g}"
+        if flags is None:
+            broken.append(f"flags a day are not known: they may be {over}")
+        elif flags > limits.flags_per_day:
+            broken.append(f"{flags:.0f} flags a day are {over}")
     return broken
 
 
@@ -198,5 +261,8 @@ def flags_per_day(evaluation: Evaluation, costs: Costs, items_per_conversation: 
     return rate * items_per_conversation * costs.conversations_per_month / DAYS_PER_MONTH
 
 
-def _or_unknown(value: float | None, spec: str) -> str:
-    return "unknown" if value is None else format(value, spec)
+def duration_text(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `25 min`, `24 h`."""
+    if seconds < 120:
+        return f"{seconds_text(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

@@ -9,16 +9,18 @@ from typing import Any
 from llmclf.classifiers.base import Classifier, items_of
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.config import LlmFile, SweepFile
-from llmclf.errors import DataError
+from llmclf.errors import ConfigError, DataError, LlmclfError
 from llmclf.llm.media_tokens import media_tokens
-from llmclf.llm.model import Model, Request, body_text, request_hash
+from llmclf.llm.model import THINKING_TOKENS, Model, Request, body_text, request_hash
 from llmclf.llm.plans import STANDARD, Plan as PricePlan, plan_of
 from llmclf.llm.routes.base import Route
+from llmclf.llm.rules import check_allowed
 from llmclf.llm.runtime import Runtime
 from llmclf.store import Store, StoredAnswer
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.earlier import done_earlier, spent_earlier
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
+from llmclf.sweeps.money import caps_left
 from llmclf.sweeps.planned import Plan, PlannedCell, Span, scaled
 from llmclf.sweeps.tokens import Tokens, count_tokens
 from llmclf.types import Conversation, Dataset, Item, Task, Usage
@@ -26,8 +28,10 @@ from llmclf.types import Conversation, Dataset, Item, Task, Usage
 SHORT_ANSWER_TOKENS = {"json": 60, "letter": 1}
 """The least an answer is taken to need, by form of output."""
 
-_REMOTE_SECONDS = (0.7, 5.0)
-_REMOTE_TOKENS_PER_SECOND = 80.0
+_LIKELY_ANSWER_TOKENS = {"json": 250, "letter": 1}
+_LIKELY_SHARE_OF_THINKING = 0.25  # of the room that is left for it
+_ENDPOINT_SECONDS = (0.5, 3.0)  # to the first token
+_ENDPOINT_TOKENS_PER_SECOND = (200.0, 60.0)
 _LOCAL_PROMPT_TOKENS_PER_SECOND = (140.0, 30.0)
 _LOCAL_ANSWER_TOKENS_PER_SECOND = (20.0, 10.0)
 _LOCAL_ANSWER_TOKENS = 200
@@ -40,9 +44,10 @@ _ENOUGH_CALLS = 5
 def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Plan:
     """What `run` would do with the same arguments: calls, dollars and minutes as ranges, texts that leave.
 
-    Answers that are in the runtime's store are counted as free. Nothing is sent and nothing is
-    written. Raises ConfigError or DataError as `run` does before it begins, but needs no vendor's key:
-    `missing_keys` says which of them `run` will ask for.
+    Answers that are in the runtime's store are counted as free, unless its cache is off; where it is
+    read-only, no call is counted. Nothing is sent and nothing is written. Raises ConfigError or
+    DataError as `run` does before it begins, but needs no vendor's key: `missing_keys` says which of
+    them `run` will ask for, and `problems` what the workspace's rules would refuse.
     """
     inputs = sweep_inputs(file, dataset, task, runtime)
     cells: list[PlannedCell] = []
@@ -58,6 +63,7 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
         file.budget_usd,
         spent_earlier(runtime.store, inputs.inputs_hash) / 1e9,
         _missing_keys((cell.file.model for cell in inputs.cells if isinstance(cell.file, LlmFile)), runtime),
+        caps_left(runtime, inputs.inputs_hash, file.budget_usd),
     )
 
 
@@ -70,13 +76,35 @@ def plan_items(classifier: Classifier, conversations: Iterable[Conversation], ru
         planned = _planned_calls(classifier, by_id, items, runtime, standard)
     else:
         planned = PlannedCell(classifier.name, 0, 0, Span(0, 0), scaled(_KEYWORD_SECONDS, len(items)))
-    cap = runtime.budget.left_nano()
+    caps = caps_left(runtime)
     missing = _missing_keys([classifier.model.id], runtime) if isinstance(classifier, LlmClassifier) else ()
-    return Plan((planned,), (), len(items), None, None if cap is None else cap / 1e9, missing_keys=missing)
+    budget_usd = caps[0].left_usd if caps else None
+    return Plan((planned,), (), len(items), None, budget_usd, missing_keys=missing, caps=caps)
 
 
 def _missing_keys(model_ids: Iterable[str], runtime: Runtime) -> tuple[str, ...]:
+    """A sentence for each key that a run would ask for; none where nobody is to be asked."""
+    if runtime.cache == "read-only":
+        return ()
     return tuple(said for model_id in dict.fromkeys(model_ids) for said in runtime.route(model_id).missing_keys())
+
+
+def _refusals(classifier: LlmClassifier, runtime: Runtime) -> tuple[str, ...]:
+    """Everything but missing keys for which a run would refuse the classifier before it begins."""
+    route, found = runtime.route(classifier.model.id), list[str]()
+    try:
+        check_allowed(classifier.model.id, route, runtime.rules)
+    except ConfigError as error:
+        found.append(str(error))
+    if runtime.cache != "read-only":
+        found += route.missing_pieces()
+    return tuple(dict.fromkeys([*found, *classifier.unsupported()]))
+
+
+def _done_earlier(cell: Cell, inputs: Inputs, runtime: Runtime) -> bool:
+    if runtime.cache == "off":
+        return False
+    return done_earlier(runtime.store, cell, inputs.dataset.content_hash) is not None
 
 
 def _planned(cell: Cell, inputs: Inputs, runtime: Runtime, before: Mapping[str, str]) -> PlannedCell:
@@ -85,7 +113,7 @@ def _planned(cell: Cell, inputs: Inputs, runtime: Runtime, before: Mapping[str, 
     known: dict[str, Any] = {"simulated": cell.simulated, "settings": cell.settings, "label": cell.label}
     classifier = cell.classifier(inputs.task, runtime)
     if not isinstance(classifier, LlmClassifier):
-        if done_earlier(runtime.store, cell, inputs.dataset.content_hash) is not None:
+        if _done_earlier(cell, inputs, runtime):
             return PlannedCell(calls=0, stored=len(items), usd=Span(0, 0), seconds=Span(0, 0), **known)
         each = _LEARNER_SECONDS_PER_ITEM_AND_FOLD if cell.learns else _KEYWORD_SECONDS
         seconds = scaled(each, len(items) * (inputs.file.folds if cell.learns else 1))
@@ -99,14 +127,16 @@ def _planned(cell: Cell, inputs: Inputs, runtime: Runtime, before: Mapping[str, 
         **known,
     )
     twin = before.get(cell.answers_id, "")
-    if twin or done_earlier(runtime.store, cell, inputs.dataset.content_hash) is not None:
+    if not planned.problems and (twin or _done_earlier(cell, inputs, runtime)):
         nothing = Span(0, 0)
         return replace(
             planned,
             calls=0,
             stored=len(items),
+            lost=0,
             usd=nothing,
             seconds=nothing,
+            seconds_by="",
             endpoint="",
             leaving=frozenset(),
             same_as=twin,
@@ -122,34 +152,43 @@ def _planned_calls(
     price_plan: PricePlan,
 ) -> PlannedCell:
     route = runtime.route(classifier.model.id)
+    problems = _refusals(classifier, runtime)
+    if problems:
+        nothing = Span(0, 0)
+        return PlannedCell(classifier.name, 0, 0, nothing, nothing, simulated=route.simulated, problems=problems)
+    asks = runtime.cache != "read-only" and not route.replays
     standard = price_plan.standard
     paid, shown = Span(0, 0), _known_span(price_plan)
-    waiting, leaving, stored = [], set(), 0
+    waiting, leaving, stored, lost = list[_Call](), set[str](), 0, 0
     for item in items:
         missing = False
         for request in _requests(classifier, conversations[item.conversation_id], item):
-            call, answer = _Call.of(request, route), _stored(request, route, runtime.store)
+            call, answer = _Call.of(request, route), _stored(request, route, runtime)
             each = call.usd(price_plan) if answer is None else _usd(price_plan, answer.usage, answer.usage)
             shown = None if shown is None or each is None else shown.plus(each)
             if answer is None:
                 missing = True
-                waiting.append(call)
-                if standard is not None:
+                waiting += [call] if asks else []
+                if asks and standard is not None:
                     paid = paid.plus(call.usd(plan_of(STANDARD, "", {}, standard)) or Span(0, 0))
         stored += not missing and not conversations[item.conversation_id].is_empty
-        if missing:
+        if missing and asks:
             leaving.add(item.conversation_id)
+        lost += missing and not asks
     leaves = route.leaves_machine and bool(leaving)
+    seconds, seconds_by = _seconds(waiting, classifier.model, route, runtime)
     return PlannedCell(
         classifier.name,
         len(waiting),
         stored,
-        paid if standard is not None else None,
-        _seconds(waiting, classifier.model, route, runtime),
+        paid if standard is not None or not asks else None,
+        seconds,
         route.endpoint() if leaves else "",
         frozenset(leaving) if leaves else frozenset(),
         route.simulated,
         per_1000_usd=None if shown is None or not items else scaled(shown, 1000 / len(items)),
+        lost=lost,
+        seconds_by=seconds_by,
     )
 
 
@@ -206,8 +245,16 @@ def _requests(classifier: LlmClassifier, conversation: Conversation, item: Item)
         return ()
 
 
-def _stored(request: Request, route: Route, store: Store) -> StoredAnswer | None:
-    return store.stored_answer(request_hash(body_text(route.body(request)), route.endpoint()), request.repeat)
+def _stored(request: Request, route: Route, runtime: Runtime) -> StoredAnswer | None:
+    """The answer that the runtime would use in place of a call."""
+    if route.replays:
+        try:
+            return route.recorded(request, route.body(request), runtime.store)
+        except LlmclfError:  # the source is broken: the item will fail, and says so then
+            return None
+    if runtime.cache == "off":
+        return None
+    return runtime.store.stored_answer(request_hash(body_text(route.body(request)), route.endpoint()), request.repeat)
 
 
 def _tokens(request: Request, route: Route) -> Tokens:
@@ -218,29 +265,41 @@ def _tokens(request: Request, route: Route) -> Tokens:
     return Tokens(sum(count.low for count in counts), sum(count.high for count in counts))
 
 
-def _seconds(waiting: Sequence[_Call], model: Model, route: Route, runtime: Runtime) -> Span:
-    """Seconds for all calls of a cell; from the store where it knows the model, else a guess by route."""
+def _seconds(waiting: Sequence[_Call], model: Model, route: Route, runtime: Runtime) -> tuple[Span, str]:
+    """(seconds for all calls of a cell, by what): by the store where it knows the model, else a guess by route."""
     calls = len(waiting)
     if not calls:
-        return Span(0, 0)
+        return Span(0, 0), ""
     if route.simulated:
-        return scaled(_SIMULATED_SECONDS, calls)
-    at_once = runtime.concurrency if route.leaves_machine else 1
-    measured = _measured_seconds(model, runtime.store)
+        return scaled(_SIMULATED_SECONDS, calls), ""
+    in_process = route.name == "local"
+    at_once = 1 if in_process else runtime.concurrency
+    turns = max(1.0, calls / at_once)
+    measured, count = _measured_seconds(model, runtime.store)
     if measured is not None:
-        return scaled(measured, calls / at_once)
+        return scaled(measured, turns), f"the last {count} answers of {model.id} in the store"
     short, limit = waiting[0].short, waiting[0].limit
-    if route.leaves_machine:
-        low, high = _REMOTE_SECONDS
-        return scaled((low, high + limit / _REMOTE_TOKENS_PER_SECOND), calls / at_once)
+    if not in_process:
+        likely = min(limit, _LIKELY_ANSWER_TOKENS[waiting[0].request.output.kind] + _likely_thinking(model))
+        (soon, late), (fast, slow) = _ENDPOINT_SECONDS, _ENDPOINT_TOKENS_PER_SECOND
+        each = Span(soon + short / fast, late + likely / slow)
+        basis = f"a guess, for the store has no times of {model.id}: {each.low:.1f} to {each.high:.0f} s an answer"
+        return scaled(each, turns), f"{basis}, {at_once} at once"
     prompt = sum(call.tokens.low for call in waiting)
     (fast, slow), (quick, lame) = _LOCAL_PROMPT_TOKENS_PER_SECOND, _LOCAL_ANSWER_TOKENS_PER_SECOND
     answers = scaled((short / quick, min(limit, _LOCAL_ANSWER_TOKENS) / lame), calls)
-    return answers.plus(Span(prompt / fast, prompt / slow))
+    basis = f"a guess, for the store has no times of {model.id}: a small model in this process"
+    return answers.plus(Span(prompt / fast, prompt / slow)), basis
 
 
-def _measured_seconds(model: Model, store: Store) -> Span | None:
-    """Median and 95th percentile of the model's answers in the store, where there are enough."""
+def _likely_thinking(model: Model) -> int:
+    """Tokens of reasoning that an answer may take; without a setting as at `low`, for many models reason then, too."""
+    room = model.thinking if isinstance(model.thinking, int) else THINKING_TOKENS[model.thinking or "low"]
+    return round(room * _LIKELY_SHARE_OF_THINKING)
+
+
+def _measured_seconds(model: Model, store: Store) -> tuple[Span | None, int]:
+    """(median and 95th percentile, of how many answers) of the model in the store; None where there are too few."""
     import numpy as np
 
     thinking = "" if model.thinking is None else str(model.thinking)
@@ -251,5 +310,5 @@ def _measured_seconds(model: Model, store: Store) -> Span | None:
     )
     seconds = [float(row["s"]) for row in rows]
     if len(seconds) < _ENOUGH_CALLS:
-        return None
-    return Span(float(np.percentile(seconds, 50)), float(np.percentile(seconds, 95)))
+        return None, 0
+    return Span(float(np.percentile(seconds, 50)), float(np.percentile(seconds, 95))), len(seconds)

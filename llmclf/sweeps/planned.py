@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from llmclf.llm.plans import STANDARD
 from llmclf.render.tables import TableText, counted, rich_table, usd_text
 from llmclf.sweeps.cells import Skipped
+from llmclf.sweeps.money import CapLeft
 from llmclf.sweeps.tokens import tokens_by
 
 
@@ -49,6 +50,12 @@ class PlannedCell:
     """Dollars of 1,000 items under that plan, with answers in the store at their true length; None: not known."""
     same_as: str = ""
     """The cell whose answers it shares: they differ in the plan alone, and nothing is bought twice."""
+    problems: tuple[str, ...] = ()
+    """Why it would be refused before anything is sent; nothing else is known of it then."""
+    lost: int = 0
+    """Items without an answer where nobody is to be asked (a replay, a read-only cache): they would fail."""
+    seconds_by: str = ""
+    """What `seconds` goes by; empty where nothing is asked."""
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,14 +66,17 @@ class PlannedCell:
             "simulated": self.simulated,
             "calls": self.calls,
             "stored": self.stored,
+            "lost": self.lost,
             "usd": None if self.usd is None else list(self.usd),
             "seconds": list(self.seconds),
+            "seconds_by": self.seconds_by,
             "endpoint": self.endpoint,
             "conversations_leaving": len(self.leaving),
             "plan": self.plan,
             "plan_note": self.plan_note,
             "usd_per_1000_items": None if self.per_1000_usd is None else list(self.per_1000_usd),
             "same_answers_as": self.same_as,
+            "problems": list(self.problems),
         }
 
 
@@ -89,6 +99,15 @@ class Plan:
     """What earlier executions of the same sweep spent of the budget."""
     missing_keys: tuple[str, ...] = ()
     """A sentence for each key that is not there: running needs it, planning does not."""
+    caps: tuple[CapLeft, ...] = ()
+    """The caps that would hold, the one with least left first."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why it would be refused before anything is sent, missing keys apart: one sentence each."""
+        found = [problem for planned in self.cells for problem in planned.problems]
+        found += [f"{label} has no known price, so no cap can hold" for label in self.unpriced]
+        return tuple(dict.fromkeys(found))
 
     @property
     def calls(self) -> int:
@@ -133,6 +152,8 @@ class Plan:
             "leaving": self.leaving,
             "unpriced": list(self.unpriced),
             "missing_keys": list(self.missing_keys),
+            "problems": list(self.problems),
+            "caps": [cap._asdict() for cap in self.caps],
             "tokens_by": tokens_by(),
             "cells": [planned.to_dict() for planned in self.cells],
             "skipped": [skip.to_dict() for skip in self.skipped],
@@ -154,22 +175,38 @@ class Plan:
         ]
         if self.spent_earlier_usd:
             said.append(f"Earlier executions of this sweep spent ${self.spent_earlier_usd:.2f}; the cap counts them.")
-        if self.budget_usd is not None:
-            left = max(0.0, self.budget_usd - self.spent_earlier_usd)
-            enough = "enough" if usd.high <= left else "it may stop before the end; what is done is kept"
-            said.append(f"The cap is ${self.budget_usd:.2f}, ${left:.2f} of it left: {enough}.")
+        said += [f"It would be refused: {problem.rstrip('.')}." for problem in self.problems]
+        said += self._cap_sentences()
         said += [
             f"Texts that go to {place}: {counted(count, 'conversation')}." for place, count in self.leaving.items()
         ]
         if not self.leaving:
             said.append("No text leaves this machine.")
-        said += [f"{label} has no known price and can't run under a cap." for label in self.unpriced]
         said += [f"{missing} before it runs." for missing in self.missing_keys]
+        said += [
+            f"{planned.label}: {counted(planned.lost, 'item')} not asked before would fail, for nobody is asked."
+            for planned in self.cells
+            if planned.lost
+        ]
+        bases = dict.fromkeys(planned.seconds_by for planned in self.cells if planned.seconds_by)
+        said += [f"Minutes go by {basis}." for basis in bases]
         said += _plan_sentences(self.cells)
         said += [f"Left out: {skip.label}: {skip.why}." for skip in self.skipped]
         if self.calls:
             said.append(f"Tokens are counted by {tokens_by()}.")
         return said
+
+    def _cap_sentences(self) -> list[str]:
+        """The cap that would end it first, and whether it is enough."""
+        if not self.caps:
+            return ["No cap holds, and it needs one before it runs: --max-usd, for instance."] if self.usd.high else []
+        name, usd, left = self.caps[0]
+        several = f", the tightest of {len(self.caps)}," if len(self.caps) > 1 else ""
+        said = f"The cap {name}{several} is {usd_text(usd)}, {usd_text(left)} of it left"
+        if self.problems:
+            return [f"{said}."]
+        enough = "enough" if self.usd.high <= left else "it may stop before the end; what is done is kept"
+        return [f"{said}: {enough}."]
 
 
 def scaled(each: tuple[float, float], times: float) -> Span:

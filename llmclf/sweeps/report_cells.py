@@ -8,8 +8,10 @@ from html import escape
 from string import Template
 from typing import Any
 
+from llmclf.evaluation import Evaluation
 from llmclf.evaluation.notes import percent
-from llmclf.render.tables import counted, seconds_text, usd_range
+from llmclf.evaluation.rates import rate_range
+from llmclf.render.tables import counted, usd_range
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_effort import effort_section, plan_section
 from llmclf.sweeps.report_verdicts import verdict_lists
@@ -28,7 +30,7 @@ from llmclf.sweeps.report_words import (
 )
 from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import SIMULATED, false_alarms, marks, p95_text
+from llmclf.sweeps.views import SIMULATED, hours_text, is_promised, marks, p95_text
 from llmclf.types import Estimate
 
 _LOG_FROM = 30.0
@@ -77,10 +79,10 @@ def plot_data(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> 
 def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
     hover = [
         f"<b>{number_of(cell, number)} {escape(cell.label)}</b>",
-        f"recall {escape(str(cell.recall))}",
-        f"false alarms {escape(false_alarms(cell).format('.3f'))}",
+        f"recall {escape(rate_range(cell.recall))}",
+        f"false alarms {escape(rate_range(cell.false_alarms, '.3f'))}",
         f"dollars {escape(usd_range(cell.usd))}",
-        f"p95 {p95_text(cell)} s".replace(" h s", " h, as promised"),
+        f"p95 {_p95_words(cell)}",
     ]
     return {
         "number": number_of(cell, number),
@@ -96,6 +98,13 @@ def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
         "seconds": cell.p95_seconds,
         "hover": "<br>".join(hover),
     }
+
+
+def _p95_words(cell: MeasuredCell) -> str:
+    p95 = p95_text(cell)
+    if p95 == "-":
+        return "not known"
+    return f"{p95}{', as promised' * is_promised(cell)}" if p95.endswith("h") else f"{p95} s"
 
 
 def _section(group: Group, title: str, content: str) -> str:
@@ -140,42 +149,39 @@ def _cells(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
 
 def _cell_row(surface: Surface, cell: MeasuredCell, number: int, heads: Sequence[str]) -> str:
     notes = "".join(f"<small>{escape(mark)}</small>" for mark in marks(surface, cell))
-    evaluation = cell.evaluation
+    evaluation, failed = cell.figures, cell.unanswered
     if evaluation is None:
-        values = ["-"] * (len(heads) - 1)
+        values = ["-"] * (len(heads) - 2) + [str(failed) if failed else "-"]
     else:
-        failed = sum(cell.failed.values())
         values = [
             estimate_html(cell.recall) + range_html(cell.recall),
-            estimate_html(false_alarms(cell), ".3f"),
+            estimate_html(cell.false_alarms, ".3f"),
             estimate_html(evaluation.projected_precision),
             estimate_html(cell.usd, "$"),
             money(evaluation.cost_per_item_usd),
-            _seconds(cell),
+            _seconds(cell, evaluation),
             str(failed) if failed else "none",
         ]
     tds = "".join(f'<td data-head="{escape(head)}">{value}</td>' for head, value in zip(heads[1:], values, strict=True))
     return f'<tr><td class="cell">{name_of(cell, number)}{notes}</td>{tds}</tr>'
 
 
-def _seconds(cell: MeasuredCell) -> str:
-    assert cell.evaluation is not None
+def _seconds(cell: MeasuredCell, evaluation: Evaluation) -> str:
     p95 = p95_text(cell)
-    measured = p95 == seconds_text(cell.p95_seconds)
-    return f"{seconds_text(cell.evaluation.latency_p50)} / {p95}" if measured else f"{p95}<small>promised</small>"
+    return f"{p95}<small>promised</small>" if is_promised(cell) else f"{hours_text(evaluation.latency_p50)} / {p95}"
 
 
 def _failure_modes(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     """Recall per mode and cell: darker is more. The number of targets stands in the head."""
-    modes = list(dict.fromkeys(mode for cell in cells if cell.evaluation for mode in cell.evaluation.by_failure_mode))
+    modes = list(dict.fromkeys(mode for cell in cells if cell.figures for mode in cell.figures.by_failure_mode))
     if not modes:
         return ""
     counts = {mode: _positives_of_mode(surface, mode) for mode in modes}
     heads = ["recall"] + [f"{escape(mode.replace('_', ' '))}<br>{counted(counts[mode], 'target')}" for mode in modes]
     rows = []
     for number, cell in enumerate(cells, start=1):
-        if cell.evaluation is not None:
-            found = cell.evaluation.by_failure_mode
+        if cell.figures is not None:
+            found = cell.figures.by_failure_mode
             rows.append(_heat_row(name_of(cell, number), [found.get(mode) for mode in modes]))
     return _explained("Look at the small counts before believing a difference.", table(heads, rows, "heat"))
 
@@ -190,8 +196,8 @@ def _false_alarms(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     ]
     rows = []
     for number, cell in enumerate(cells, start=1):
-        if cell.evaluation is not None:
-            found = cell.evaluation.by_label
+        if cell.figures is not None:
+            found = cell.figures.by_label
             rows.append(_heat_row(name_of(cell, number), [found.get(label.name) for label in labels], "filled bad"))
     return _explained("Adjacent labels look like the target and are not.", table(heads, rows, "heat")) if rows else ""
 
@@ -213,14 +219,12 @@ def _heat_row(name: str, shares: Sequence[Estimate | None], css: str = "filled")
 def _failures(cells: Sequence[MeasuredCell]) -> str:
     kinds = sorted({kind for cell in cells for kind in cell.failed})
     if not kinds:
-        return "<p>Every item that was asked got an answer.</p>" if any(cell.evaluation for cell in cells) else ""
+        return "<p>Every item that was asked got an answer.</p>" if any(cell.figures for cell in cells) else ""
     rows = []
     for number, cell in enumerate(cells, start=1):
         if cell.failed:
             counts = "".join(f"<td>{cell.failed.get(kind, 0) or '-'}</td>" for kind in kinds)
-            rows.append(
-                f'<tr><th scope="row">{name_of(cell, number)}</th>{counts}<td>{len(cell.predictions)}</td></tr>'
-            )
+            rows.append(f'<tr><th scope="row">{name_of(cell, number)}</th>{counts}<td>{cell.asked}</td></tr>')
     heads = ["cell", *(escape(kind.replace("_", " ")) for kind in kinds), "asked"]
     return _explained("Failed items are neither flagged nor clean.", table(heads, rows, "heat"))
 
@@ -228,6 +232,7 @@ def _failures(cells: Sequence[MeasuredCell]) -> str:
 def _spending(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     parts = [(number, cell, spending(cell, surface)) for number, cell in enumerate(cells, start=1)]
     known = [(number, cell, split) for number, cell, split in parts if split is not None]
+    unknown = [cell.label for _, cell, split in parts if split is None and cell.figures is not None]
     if not known:
         return ""
     widest = max(sum(split.values()) for _, _, split in known) or 1.0
@@ -244,6 +249,8 @@ def _spending(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
             f'<span class="total">{money(sum(split.values()))}</span></div>'
         )
     text = f"Per 1,000 {units(surface.task)} at an assumed prevalence of {percent(surface.costs.prevalence)}."
+    if unknown:
+        text += f" Left out, because their dollars are not known: {', '.join(unknown)}."
     return _explained(text, f'<div class="legend">{legend}</div><div class="bars">{"".join(rows)}</div>')
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from llmclf.llm.plans import STANDARD
-from llmclf.sweeps.effort import Effort
+from llmclf.sweeps.effort import Effort, times_text
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_words import estimate_html, money, name_of, table, units
 from llmclf.sweeps.surface import Surface
@@ -34,7 +34,8 @@ def effort_section(cells: Sequence[MeasuredCell]) -> str:
         return ""
     text = (
         "The same items under both settings: reasoning tokens by Wilcoxon's signed ranks, their median ratio, and the "
-        "share of items with another label. A no-op differs in nothing that was counted, and a doubling is ruled out."
+        "share of items with another label. Against none there is no ratio, and the medians stand alone. A no-op "
+        "differs in nothing that was counted, and a doubling is ruled out."
     )
     return f'<p class="soft">{escape(text)}</p>{table(_EFFORT_HEADS, rows, "cells")}'
 
@@ -44,11 +45,21 @@ def _effort_row(cell: MeasuredCell, number: int, effort: Effort) -> str:
     values = (
         escape(effort.against),
         _VERDICTS[effort.no_op],
-        estimate_html(effort.ratio),
+        _ratio(effort),
         f"{effort.compared}{uncounted}",
         estimate_html(effort.changed, ".1%"),
     )
     return _row(cell, number, _EFFORT_HEADS, values, effort.sentence)
+
+
+def _ratio(effort: Effort) -> str:
+    """How many times the reasoning tokens, with the medians below; the medians alone, where there is no ratio."""
+    medians = escape(effort.tokens_text.replace("->", "\u2192"))
+    ratio = effort.ratio
+    if ratio.value is None:
+        return medians or estimate_html(ratio)
+    between = "" if ratio.low is None or ratio.high is None else f"{times_text(ratio.low)} to {times_text(ratio.high)}"
+    return f"{times_text(ratio.value)}<small>{between}</small><small>{medians}</small>"
 
 
 def _row(cell: MeasuredCell, number: int, heads: Sequence[str], values: Sequence[str], title: str = "") -> str:
@@ -64,12 +75,12 @@ def plan_section(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     heads = ["cell", f"model, per {surface.task.unit}", "p95 s", "what the plan is"]
     rows = []
     for number, cell in enumerate(cells, start=1):
-        if cell.cell.plan is None or cell.evaluation is None:
+        if cell.cell.plan is None or cell.figures is None:
             continue
         said = plan_sentences([cell], surface.costs)
         about = said[0].removeprefix(f"Plan {cell.plan}: ") if said else cell.cell.plan.note
         seconds = p95_text(cell).replace(" ", "\u00a0")
-        rows.append(_row(cell, number, heads, (money(cell.evaluation.cost_per_item_usd), seconds, escape(about))))
+        rows.append(_row(cell, number, heads, (money(cell.figures.cost_per_item_usd), seconds, escape(about))))
     text = (
         f"Answers about these {units(surface.task)} are the same under every plan and were bought once; dollars and "
         "seconds are the plan's. What a batch takes is what vendors promise, and can't be compared with a measurement."

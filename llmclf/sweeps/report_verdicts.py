@@ -25,7 +25,7 @@ _TITLES: dict[WrongKind, tuple[str, str]] = {
 
 def verdict_lists(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
     """One folded list for each cell: missed, false alarms, failed, ungrounded."""
-    wrong_counts = wrong_in(surface.real, surface.dataset, surface.task)
+    wrong_counts = wrong_in(_answering(surface), surface.dataset, surface.task)
     common = common_notes(surface)
     parts = []
     for number, cell in enumerate(cells, start=1):
@@ -52,6 +52,11 @@ def shown_conversations(surface: Surface) -> list[str]:
             for wrong in wrongs[:MOST_PER_KIND]
         }
     )
+
+
+def _answering(surface: Surface) -> list[MeasuredCell]:
+    """Real cells that answered something: one that failed on every item says nothing about a label."""
+    return [cell for cell in surface.real if cell.state != "failed"]
 
 
 def _kind(kind: WrongKind, wrongs: Sequence[Wrong], surface: Surface, wrong_counts: Mapping[Item, int]) -> str:
@@ -104,7 +109,7 @@ def _body(wrong: Wrong, surface: Surface, wrong_counts: Mapping[Item, int]) -> I
         facts.append(f"label is {example.source}")
     if prediction.truncated:
         facts.append("it did not see the whole conversation")
-    measured = sum(1 for cell in surface.real if len(cell.predictions))
+    measured = sum(1 for cell in _answering(surface) if len(cell.predictions))
     count = wrong_counts.get(prediction.item, 0)
     if measured > 1 and count and wrong.kind != "ungrounded":
         doubt = "; is the label right?" if count == measured > 2 else ""

@@ -9,7 +9,8 @@ from importlib.resources import files
 from typing import Literal
 
 from llmclf.config import LlmFile
-from llmclf.render.tables import estimate_cells, usd_cells, usd_text
+from llmclf.evaluation.rates import rate_cells
+from llmclf.render.tables import usd_cells, usd_text
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import SIMULATED
@@ -20,7 +21,7 @@ KIND_NAMES = {
     "keyword": "keyword rules",
     "probe": "trained probe",
     "local": "model on this machine",
-    "vendor": "vendor's model",
+    "vendor": "model behind an endpoint",
     "sim": "simulated model",
 }
 """Kinds as the page colours them, and their names in its legend."""
@@ -35,7 +36,8 @@ def page_text(name: str) -> str:
 
 def common_notes(surface: Surface) -> list[str]:
     """What the evaluations of all cells say alike: it is about the data, not about a cell."""
-    evaluations = [cell.evaluation for cell in surface.cells if cell.evaluation is not None]
+    done = [cell.figures for cell in surface.cells if cell.figures is not None]
+    evaluations = done or [cell.evaluation for cell in surface.cells if cell.evaluation is not None]
     alike = (
         [note for note in evaluations[0].notes if all(note in other.notes for other in evaluations)]
         if evaluations
@@ -88,7 +90,9 @@ def money(value: float | None) -> str:
 
 def estimate_html(estimate: Estimate, spec: str = ".2f") -> str:
     """A figure with its interval in small print below; why not, where there is none. `$` as spec is dollars."""
-    value, between = usd_cells(estimate) if spec == "$" else estimate_cells(estimate, spec)
+    value, between = usd_cells(estimate) if spec == "$" else rate_cells(estimate, spec)
+    if not between and spec == "$" and estimate.low is not None:
+        between = f"at least {money(estimate.low)}"
     interval = f"<small>{between.replace('-', ' to ')}</small>" if between else ""
     why = f' title="{escape(estimate.why_not)}"' if estimate.why_not else ""
     if estimate.value is None:

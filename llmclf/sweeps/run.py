@@ -18,7 +18,7 @@ from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.earlier import KIND, predictions_earlier
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
 from llmclf.sweeps.measured import MeasuredCell, measure_cell
-from llmclf.sweeps.money import book, capped
+from llmclf.sweeps.money import book, cap_reached, capped
 from llmclf.sweeps.recording import Counter, Progress, Recorder
 from llmclf.sweeps.run_card import make_run_card
 from llmclf.sweeps.surface import Stopped, Surface
@@ -27,11 +27,7 @@ from llmclf.types import Dataset, Predictions, Task
 ANSWERED_KINDS = frozenset({"refused", "content_filter", "length", "empty", "unparsable"})
 """Failures that were answered and paid for: asking again would buy the same answer."""
 
-_WHY: dict[Stopped, str] = {
-    "": "",
-    "budget": "the cap on dollars was reached; raise budget_usd and run again",
-    "interrupted": "a person stopped it; run again to continue",
-}
+_INTERRUPTED = "a person stopped it; run again to continue"
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -51,19 +47,22 @@ def run(
     progress: Progress | None = None,
     git_sha: str = "",
     versions: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> Surface:
     """The surface of a sweep: every cell on every item of `dataset` that carries a label of `task`.
 
     Cells are measured in the order of the file, items of one cell at once as far as the runtime's
-    `concurrency` lets them. What is in the store is used: a cell that an earlier sweep finished on
-    the same items as a whole, else every answer by itself; the same request is never bought twice.
+    `concurrency` lets them. What is in the store is used, unless the runtime's cache is off: a cell that
+    an earlier sweep finished on the same items as a whole, else every answer by itself; the same request
+    is then never bought twice.
     Cells that learn are trained and tested by cross-validation over `folds`, with nothing of
     `hold_out` on both sides. Predictions are written to the store as they come.
 
     `budget_usd` of the file and the runtime's own cap both hold, over all executions of the same
     inputs together. Where one is reached, the items left fail as `over_budget` and the surface says
-    `stopped = "budget"`. Ctrl-C raises SweepInterrupted with the surface so far. `git_sha` and
-    `versions` go to the run card.
+    `stopped = "budget"`; its run card and the run in the store say which cap it was, under `why`. Ctrl-C
+    raises SweepInterrupted with the surface so far. `git_sha` and `versions` go to the run card, and
+    `name`, what people call the sweep, stands with its settings in the store.
 
     Raises before anything is sent: ConfigError (every mistake at once), BudgetError (a model without
     price, or no cap), DataError (no usable labels).
@@ -76,7 +75,7 @@ def run(
         classifiers = _checked_classifiers(inputs, runtime)
         card = make_run_card(inputs, classifiers.values(), runtime, git_sha=git_sha, versions=versions or {})
         execution = _Execution(inputs, classifiers, runtime, progress, card)
-        return execution.run(git_sha, versions or {})
+        return execution.run(git_sha, versions or {}, name)
 
 
 def _checked_classifiers(inputs: Inputs, runtime: Runtime) -> dict[str, Classifier]:
@@ -121,12 +120,12 @@ class _Execution:
         """What cells said that are done, as it was bought: a cell that differs in its plan alone says the same."""
         self.under_way: Recorder | None = None
 
-    def run(self, git_sha: str, versions: Mapping[str, str]) -> Surface:
+    def run(self, git_sha: str, versions: Mapping[str, str], name: str = "") -> Surface:
         """Measures every cell; the run is marked with how it ended, whatever happens."""
         self.run_id = self.store.start_run(
             KIND,
             inputs_hash=self.inputs.inputs_hash,
-            config=self.inputs.config,
+            config={**self.inputs.config, **({"name": name} if name else {})},
             dataset_hash=self.inputs.dataset.content_hash,
             seed=self.inputs.file.seed,
             git_sha=git_sha,
@@ -152,7 +151,7 @@ class _Execution:
         self._put(cell, "running")
         self.under_way = recorder = Recorder(cell, self.store, self.run_id, self.counter)
         predictions = self.answers.get(cell.answers_id)
-        if predictions is None:
+        if predictions is None and self.runtime.cache != "off":
             predictions = predictions_earlier(self.store, cell, self.inputs.dataset)
         reused = predictions is not None
         if predictions is not None:
@@ -187,12 +186,12 @@ class _Execution:
     def _finished(self, cell: Cell, predictions: Predictions, reused: bool) -> MeasuredCell:
         inputs = self.inputs
         kinds = {error.kind for error in predictions.column("error") if error is not None}
+        self.answers[cell.answers_id] = predictions
         if "over_budget" in kinds:
             self._put(cell, "incomplete")
             return MeasuredCell(cell, "incomplete", len(inputs.dataset), predictions)
         measured = measure_cell(cell, predictions, inputs.dataset, inputs.task, inputs.file, reused=reused)
         assert measured.evaluation is not None
-        self.answers[cell.answers_id] = predictions
         # calls that never got an answer are made again next time; they cost nothing yet
         final = cell.kind != "llm" or kinds <= ANSWERED_KINDS
         self._put(cell, "done" if final else "incomplete", measured.evaluation.to_dict())
@@ -216,6 +215,7 @@ class _Execution:
         stopped: Stopped = "interrupted" if interrupted else ""
         if not interrupted and any(cell.state == "incomplete" for cell in self.measured):
             stopped = "budget"
+        whys = {"": "", "interrupted": _INTERRUPTED, "budget": self._cap_reached()}
         surface = Surface(
             cells=(*self.measured, *waiting),
             skipped=self.inputs.skipped,
@@ -226,13 +226,17 @@ class _Execution:
             task=self.inputs.task,
             dataset=shown(self.inputs.dataset, self.runtime),
             stopped=stopped,
-            run_card=self._full_card(),
+            run_card=self._full_card(whys[stopped]),
         )
+        why = whys[stopped] or ("no cell was answered" if surface.nothing_answered else "")
         states: dict[Stopped, RunState] = {"": "done", "budget": "stopped", "interrupted": "interrupted"}
-        self.store.finish_run(self.run_id, states[stopped], result=surface.summary(), why=_WHY[stopped])
+        self.store.finish_run(self.run_id, states[stopped], result=surface.summary(), why=why)
         return surface
 
-    def _full_card(self) -> dict[str, Any]:
+    def _cap_reached(self) -> str:
+        return cap_reached(error for cell in self.measured for error in cell.predictions.column("error"))
+
+    def _full_card(self, why: str) -> dict[str, Any]:
         self.store.flush()
         spent = self.store.spent_nano(run_ids=[self.run_id])
         return {
@@ -242,6 +246,7 @@ class _Execution:
             "set_aside_usd": spent.reserved_unsettled / 1e9,
             "calls": spent.calls,
             "possibly_billed": spent.possibly_billed,
+            **({"why": why} if why else {}),
         }
 
 

@@ -14,12 +14,14 @@ PARTS = {"model": "model", "review": "reviews", "missed": "misses", "false_alarm
 
 
 def spending(cell: MeasuredCell, surface: Surface) -> dict[str, float] | None:
-    """Expected dollars per 1,000 items at the assumed prevalence, by part; None where the sum is not known.
+    """Expected dollars per 1,000 items at the assumed prevalence, by part; None where the sum is not known, and so
+    where the model's price is not.
 
     Their sum is the cell's `usd`: shares within targets and within the others, weighted as the
-    sampling design says, mixed at the prevalence. A model of unknown price counts as 0 here.
+    sampling design says, mixed at the prevalence.
     """
-    if cell.evaluation is None or not cell.usd.is_known:
+    price = None if cell.evaluation is None else cell.evaluation.cost_per_item_usd
+    if price is None or not cell.usd.is_known:
         return None
     costs, task = surface.costs, surface.task
     examples = surface.dataset.examples
@@ -43,7 +45,7 @@ def spending(cell: MeasuredCell, surface: Surface) -> dict[str, float] | None:
     reviewed = items(True, "found") + items(False, "false_alarm") + (failed if by_review else 0.0)
     missed = items(True, "missed") + (0.0 if by_review else failed_targets)
     return {
-        "model": 1000 * (cell.evaluation.cost_per_item_usd or 0.0),
+        "model": 1000 * price,
         "review": reviewed * costs.review_usd,
         "missed": missed * costs.missed_usd,
         "false_alarms": items(False, "false_alarm") * costs.false_alarm_usd,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llmclf.config import SweepFile
 from llmclf.llm.runtime import Runtime
 from llmclf.store import Store
+from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.earlier import KIND, predictions_earlier
 from llmclf.sweeps.inputs import sweep_inputs
 from llmclf.sweeps.measured import MeasuredCell, measure_cell
@@ -26,18 +29,14 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
     runs = store.runs(kind=KIND, inputs_hash=inputs.inputs_hash, limit=1)
     last = runs[0] if runs else None
     run_id = str(last["run_id"]) if last else ""
+    found = _best_of_family(inputs.cells, [_found(store, run_id, cell, items) for cell in inputs.cells])
     cells = []
-    for cell in inputs.cells:
-        predictions = predictions_earlier(store, cell, items)
-        if predictions is not None:
+    for cell, predictions in zip(inputs.cells, found, strict=True):
+        if len(predictions) == len(items) and not _over_budget(predictions):
             cells.append(measure_cell(cell, predictions, items, task, file, reused=True))
-            continue
-        begun = _begun(store, run_id, cell.cell_id, items)
-        if len(begun) == len(items) and not _over_budget(begun):
-            cells.append(measure_cell(cell, begun, items, task, file, reused=True))
         else:
-            cells.append(MeasuredCell(cell, "incomplete" if len(begun) else "waiting", len(items), begun))
-    complete = all(cell.state == "done" for cell in cells)
+            cells.append(MeasuredCell(cell, "incomplete" if len(predictions) else "waiting", len(items), predictions))
+    complete = all(cell.state in ("done", "failed") for cell in cells)
     result = (last["result"] if last else None) or {}
     return Surface(
         cells=tuple(cells),
@@ -51,6 +50,27 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
         stopped="" if complete or last is None else _STOPPED.get(str(last["state"]), ""),
         run_card=result.get("run_card", {}),
     )
+
+
+def _found(store: Store, run_id: str, cell: Cell, dataset: Dataset) -> Predictions:
+    """What an earlier sweep finished of a cell, else what the last one began."""
+    earlier = predictions_earlier(store, cell, dataset)
+    return _begun(store, run_id, cell.cell_id, dataset) if earlier is None else earlier
+
+
+def _best_of_family(cells: Sequence[Cell], found: Sequence[Predictions]) -> list[Predictions]:
+    """For each cell what most was answered of, among those that differ in their plan alone: their answers are one."""
+    best: dict[str, Predictions] = {}
+    for cell, predictions in zip(cells, found, strict=True):
+        if _answered(predictions) >= _answered(best.get(cell.answers_id, Predictions())):
+            best[cell.answers_id] = predictions
+    return [best[cell.answers_id] for cell in cells]
+
+
+def _answered(predictions: Predictions) -> tuple[int, int]:
+    """(items answered, items in all)."""
+    errors = predictions.column("error")
+    return sum(error is None for error in errors), len(errors)
 
 
 def _begun(store: Store, run_id: str, cell_id: str, dataset: Dataset) -> Predictions:

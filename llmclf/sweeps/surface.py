@@ -15,7 +15,7 @@ from llmclf.config import LimitsTable
 from llmclf.evaluation import evaluate
 from llmclf.sweeps.cells import Skipped
 from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd
-from llmclf.sweeps.families import with_efforts
+from llmclf.sweeps.families import with_efforts, with_one_progress
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.types import Costs, Dataset, Estimate, Task
 
@@ -43,7 +43,7 @@ class Surface:
     run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cells", with_efforts(self.cells, self.dataset))
+        object.__setattr__(self, "cells", with_efforts(with_one_progress(self.cells), self.dataset))
 
     @property
     def real(self) -> tuple[MeasuredCell, ...]:
@@ -54,6 +54,17 @@ class Surface:
     def simulated(self) -> tuple[MeasuredCell, ...]:
         """Cells answered by the simulated vendor: they show how the surface works and decide nothing."""
         return tuple(cell for cell in self.cells if cell.simulated)
+
+    @property
+    def nothing_answered(self) -> bool:
+        """True where there is no figure at all: every real cell (every one, if none is real) failed on every item."""
+        cells = self.real or self.simulated
+        return bool(cells) and all(cell.state == "failed" for cell in cells)
+
+    @property
+    def failed_cells(self) -> tuple[MeasuredCell, ...]:
+        """Real cells of which no item was answered, beside others that have figures or not."""
+        return tuple(cell for cell in self.real if cell.state == "failed")
 
     @property
     def positives(self) -> int:
@@ -70,7 +81,7 @@ class Surface:
 
         By point estimates: a cell off the front may belong on it where intervals overlap. Under a
         tenth of a second all are equally fast: nobody waits for the difference. Cells whose dollars
-        or seconds are not known can't be placed.
+        (the model's price among them) or seconds are not known can't be placed.
         """
         placed = sorted(
             (cell.usd.value, max(cell.p95_seconds, _AS_GOOD_AS_AT_ONCE), index, cell)
@@ -123,6 +134,7 @@ class Surface:
             "positives": self.positives,
             "synthetic": self.dataset.is_synthetic,
             "stopped": self.stopped,
+            "nothing_answered": self.nothing_answered,
             "costs": {name: getattr(self.costs, name) for name in self.costs.__slots__},
             "limits": self.limits.model_dump(),
             "best": self.best().to_dict(),
@@ -137,6 +149,7 @@ class Surface:
         """What is kept with the run in the store; figures of the cells stand with the cells there."""
         return {
             "stopped": self.stopped,
+            "nothing_answered": self.nothing_answered,
             "best": self.best().to_dict(),
             "front": [cell.label for cell in self.pareto()],
             "effort": {cell.label: cell.effort.to_dict() for cell in self.cells if cell.effort is not None},
@@ -180,7 +193,7 @@ class Surface:
 
 
 def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
-    evaluation = cell.evaluation
+    evaluation = cell.evaluation if cell.state == "done" else None
     row: dict[str, Any] = {
         "label": cell.label,
         "simulated": cell.simulated,
@@ -189,7 +202,7 @@ def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
             for key in ("kind", "model", "thinking", "prompt", "answer", "modality", "plan")
         },
         "state": cell.state,
-        "asked": len(cell.predictions),
+        "asked": cell.asked,
         "failed": sum(cell.failed.values()),
     }
     figures = ("recall", "specificity", "projected_precision", "flag_rate", "dollars_per_1000")
@@ -198,6 +211,7 @@ def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
         for part in ("value", "low", "high"):
             key = name if part == "value" else f"{name}_{part}"
             row[key] = None if estimate is None else getattr(estimate, part)
+    row["dollars_per_1000_why_not"] = cell.usd.why_not
     row["p50_seconds"] = None if evaluation is None else evaluation.latency_p50
     row["p95_seconds"] = cell.p95_seconds
     row["cost_per_item_usd"] = None if evaluation is None else evaluation.cost_per_item_usd

@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
+from llmclf.evaluation.rates import rate_cells
 from llmclf.llm.plans import STANDARD
 from llmclf.render.tables import (
     TableText,
     counted,
-    estimate_cells,
     html_table,
     price_text,
     rich_table,
@@ -22,9 +22,10 @@ from llmclf.render.tables import (
     usd_cells,
     usd_text,
 )
-from llmclf.sweeps.measured import MeasuredCell
+from llmclf.stats import PRICE_UNKNOWN
+from llmclf.sweeps.measured import MeasuredCell, duration_text
 from llmclf.sweeps.surface import Surface
-from llmclf.types import Costs, Estimate
+from llmclf.types import Costs
 
 SIMULATED = "SIMULATED"
 STOPPED = {
@@ -33,6 +34,12 @@ STOPPED = {
 }
 _RIGHT = (1, 2, 3, 4, 5)
 _HEADS = ("cell", "recall", "false alarms", "$ per 1,000", "p95 s", "failed")
+
+
+def stopped_text(surface: Surface) -> str:
+    """Why a sweep ended before its end, with the cap's name where that is known."""
+    why = surface.run_card.get("why")
+    return f"Stopped: {why}; what is done is kept." if why and surface.stopped == "budget" else STOPPED[surface.stopped]
 
 
 def about(surface: Surface) -> str:
@@ -50,35 +57,17 @@ def known_design(surface: Surface) -> bool:
     return drawn(surface.dataset, surface.dataset.examples).knows_prevalence
 
 
-def false_alarms(cell: MeasuredCell) -> Estimate:
-    """Share of the items without the target that were flagged: 1 - specificity."""
-    if cell.evaluation is None:
-        return Estimate.unknown(cell.usd.why_not)
-    return complement(cell.evaluation.specificity)
-
-
-def complement(estimate: Estimate) -> Estimate:
-    """1 - the estimate, with its interval the other way round."""
-    value, low, high = estimate.value, estimate.low, estimate.high
-    return Estimate(
-        None if value is None else 1 - value,
-        None if high is None else 1 - high,
-        None if low is None else 1 - low,
-        method=estimate.method,
-        n_positives=estimate.n_positives,
-        why_not=estimate.why_not,
-    )
-
-
 def marks(surface: Surface, cell: MeasuredCell) -> list[str]:
     """What is to be said of a cell beside its figures."""
     said = []
     if any(cell is other for other in surface.pareto()):
         said.append("on the front")
-    if cell.state == "incomplete":
-        said.append(f"incomplete: {len(cell.predictions)} of {cell.items} items came in")
+    if cell.state in ("incomplete", "failed"):
+        said.append(cell.why_none)
     if cell.state == "waiting":
         said.append("not begun")
+    if cell.usd.why_not.startswith(PRICE_UNKNOWN):
+        said.append(cell.usd.why_not)
     if cell.effort is not None and cell.no_op:
         said.append(f"NO-OP: does what thinking {cell.effort.against} does")
     return said + list(cell.beyond)
@@ -109,7 +98,7 @@ def plan_sentences(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
 
 
 def _break_evens(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
-    measured = [cell for cell in cells if cell.evaluation is not None and cell.cell.plan is not None]
+    measured = [cell for cell in cells if cell.state == "done" and cell.cell.plan is not None]
     if not measured or all(cell.cell.plan and cell.cell.plan.kind != "provisioned" for cell in measured):
         return []
     even = ", ".join(f"{cell.even_at:,} for {cell.name_without_plan}" for cell in measured if cell.even_at is not None)
@@ -126,27 +115,42 @@ def effort_sentences(cells: Sequence[MeasuredCell]) -> list[str]:
     return [f"{cell.name_without_plan}: {cell.effort.sentence}." for cell in reversed(said.values()) if cell.effort]
 
 
-def _unknown_dollars(cells: Sequence[MeasuredCell]) -> list[str]:
+def unknown_dollars(cells: Sequence[MeasuredCell]) -> list[str]:
     """Why measured cells have no dollars, those with the same reason in one sentence."""
     labels: dict[str, list[str]] = {}
     for cell in cells:
-        if cell.evaluation is not None and not cell.usd.is_known:
+        if cell.state == "done" and not cell.usd.is_known:
             labels.setdefault(cell.usd.why_not.split("; ")[0], []).append(cell.label)
     return [f"No dollars for {', '.join(named)}: {why}." for why, named in labels.items()]
 
 
+def _why_failed(cells: Sequence[MeasuredCell]) -> list[str]:
+    """The first errors of cells of which no item was answered, the same ones in one sentence."""
+    labels: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.state == "failed" and cell.evaluation is not None and cell.evaluation.error_messages:
+            quoted = " and ".join(f"'{message}'" for message in cell.evaluation.error_messages)
+            labels.setdefault(quoted, []).append(cell.label)
+    return [f"Errors of {', '.join(named)}, for example: {quoted}." for quoted, named in labels.items()]
+
+
 def tables(surface: Surface) -> list[TableText]:
     """Real cells under the verdict, and simulated ones in a table of their own, stamped."""
-    notes = [about(surface), *_unknown_dollars(surface.real), *(words(surface) if surface.real else ())]
+    notes = [
+        about(surface),
+        *unknown_dollars(surface.real),
+        *_why_failed(surface.real),
+        *(words(surface) if surface.real else ()),
+    ]
     if surface.stopped:
-        notes.append(STOPPED[surface.stopped])
+        notes.append(stopped_text(surface))
     notes += [*plan_sentences(surface.real, surface.costs), *effort_sentences(surface.real)]
     notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
     stamps = ("SYNTHETIC DATA",) if surface.dataset.is_synthetic else ()
     made = [TableText(surface.best().sentence, _HEADS, _rows(surface, surface.real), tuple(notes), stamps, _RIGHT)]
     if surface.simulated:
         title = "Made-up answers that show how a surface looks. They decide nothing."
-        notes = _unknown_dollars(surface.simulated)
+        notes = [*unknown_dollars(surface.simulated), *_why_failed(surface.simulated)]
         notes += [*plan_sentences(surface.simulated, surface.costs), *effort_sentences(surface.simulated)]
         rows = _rows(surface, surface.simulated)
         made.append(TableText(title, _HEADS, rows, tuple(notes), (SIMULATED,), _RIGHT))
@@ -172,10 +176,10 @@ def _rows(surface: Surface, cells: Sequence[MeasuredCell]) -> tuple[tuple[str, .
 
 def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
     """Recall, false alarms, dollars, p95 seconds and failed items as short texts, intervals on a second line."""
-    failed = sum(cell.failed.values())
+    failed = cell.unanswered
     return (
-        "\n".join(estimate_cells(cell.recall)),
-        "\n".join(estimate_cells(false_alarms(cell), ".3f")),
+        "\n".join(rate_cells(cell.recall)),
+        "\n".join(rate_cells(cell.false_alarms, ".3f")),
         "\n".join(usd_cells(cell.usd)),
         p95_text(cell),
         str(failed) if failed else "-",
@@ -183,9 +187,18 @@ def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
 
 
 def p95_text(cell: MeasuredCell) -> str:
-    """The p95 in seconds; of a batch what is promised, which nobody measured."""
-    promised = cell.cell.plan is not None and cell.cell.plan.kind == "batch" and cell.evaluation is not None
-    return "24 h" if promised else seconds_text(cell.p95_seconds)
+    """The p95 in seconds, in hours from two on; of a batch what is promised, which nobody measured."""
+    return "24 h" if is_promised(cell) else hours_text(cell.p95_seconds)
+
+
+def hours_text(seconds: float | None) -> str:
+    """Seconds as everywhere in a column of them, from two hours on `24 h`."""
+    return duration_text(seconds) if seconds is not None and seconds >= 7200 else seconds_text(seconds)
+
+
+def is_promised(cell: MeasuredCell) -> bool:
+    """True where its seconds are what a vendor promises of a batch."""
+    return cell.state == "done" and cell.cell.plan is not None and cell.cell.plan.kind == "batch"
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> Any:

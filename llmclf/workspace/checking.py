@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
-from llmclf.config import DatasetFile, LlmFile, SweepFile, files, load_models, load_prices, load_task
+from llmclf.config import (
+    DatasetFile,
+    LlmFile,
+    ModelRow,
+    ReplayRow,
+    SweepFile,
+    VendorRow,
+    files,
+    load_models,
+    load_prices,
+    load_task,
+)
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError, LlmclfError, nearest
 from llmclf.llm.prices import map_entry
+from llmclf.llm.routes.litellm_map import nearest_models
+from llmclf.llm.rules import check_allowed
+from llmclf.llm.runtime import Runtime
 from llmclf.render import load_prompt
+from llmclf.types import Task
 
+_ROW = """[models."{model}"] with route = "litellm" (or "http") in configs/models.toml"""
 _FILLED = {"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"}
 
 
@@ -26,12 +43,15 @@ class Checked:
     problem: str = ""
     note: str = ""
     """What is right and still to be done."""
+    blocked_by: str = ""
+    """The file that has to be mended first: this one can't be checked before."""
 
 
 def check_workspace(workspace: Path | None) -> list[Checked]:
     """Every file of the workspace, each read in full and held against the others.
 
-    Where the workspace holds none of its own, the packaged files are checked instead.
+    Where the workspace holds none of its own, the packaged files are checked instead. A mistake is told
+    once, of the file that holds it; those that need that file are `blocked_by` it.
     """
     found = [
         (kind, files.find(kind, name, workspace))
@@ -39,7 +59,7 @@ def check_workspace(workspace: Path | None) -> list[Checked]:
         for name in files.listing(kind, workspace)
     ]
     own = [(kind, file) for kind, file in found if file.origin == "workspace"]
-    results = [_checked(kind, file.name, file.path, workspace) for kind, file in own or found]
+    results = []
     for kind, read in (("models", load_models), ("prices", load_prices)):
         places = [root / "configs" / f"{kind}.toml" for _, root in files.roots(workspace)]
         path = next(place for place in places if place.is_file())  # the packaged copy at the latest
@@ -47,7 +67,18 @@ def check_workspace(workspace: Path | None) -> list[Checked]:
     if workspace and (workspace / "llmclf.toml").is_file():
         path = workspace / "llmclf.toml"
         results.append(Checked("workspace", "llmclf", path, _problem_of(lambda _: files.load("workspace", path), None)))
-    return results
+    results += [_checked(kind, file.name, file.path, workspace) for kind, file in own or found]
+    return _told_once(results)
+
+
+def _told_once(results: list[Checked]) -> list[Checked]:
+    """The same results; a mistake that an earlier file brought into a later one stays with the earlier alone."""
+    first: dict[str, Checked] = {}
+    told = []
+    for result in results:
+        source = first.setdefault(result.problem, result) if result.problem else result
+        told.append(result if source is result else replace(result, problem="", blocked_by=str(source.path)))
+    return told
 
 
 def check_file(path: Path, workspace: Path | None) -> Checked:
@@ -131,6 +162,7 @@ def _check_classifier(name: str, workspace: Path | None) -> None:
         if file.shots_from:
             files.find("dataset", file.shots_from, workspace)
         _check_model(file.model, workspace)
+        _check_taken(found.name, file, task, workspace)
     else:
         make_classifier(found.name, file, task)
 
@@ -139,8 +171,56 @@ def _check_model(model: str, workspace: Path | None) -> None:
     rows = load_models(workspace)
     if model not in rows and (model.startswith(("sim/", "local/")) or map_entry(model) is None):
         raise ConfigError(
-            "there is no such model in models.toml or litellm's map", got=model, fix=nearest(model, sorted(rows))
+            "there is no such model in models.toml or litellm's map", got=model, fix=way_to_model(model, tuple(rows))
         )
+
+
+def way_to_model(model: str, rows: tuple[str, ...]) -> str:
+    """What to do about a name that leads to no model: the nearest names, and how it gets a row."""
+    return f"{nearest_models(model, rows)}; a model of your own needs a row: {_ROW.format(model=model)}"
+
+
+def _check_taken(name: str, file: LlmFile, task: Task, workspace: Path | None) -> None:
+    """ConfigError where the row of its model says that a setting can't be honoured; litellm is not asked."""
+    rows = load_models(workspace)
+    row = rows.get(file.model)
+    inner = _inner_row(row, rows)
+    if row is None or inner is None:
+        return
+    if isinstance(inner, VendorRow):
+        problems = _beyond_the_row(file, inner)
+    else:
+        with Runtime(workspace=workspace) as runtime:
+            classifier = make_classifier(name, file, task, runtime, workspace)
+            assert isinstance(classifier, LlmClassifier)
+            try:
+                check_allowed(file.model, runtime.route(file.model), runtime.rules)
+                problems = classifier.unsupported()
+            except ConfigError as error:
+                problems = [str(error)]
+    if problems:
+        raise ConfigError("its model can't do this", where=str(name), problems=problems)
+
+
+def _inner_row(row: ModelRow | None, rows: Mapping[str, ModelRow]) -> ModelRow | None:
+    """The row itself; for a replay that of the model whose answers it gives."""
+    seen: set[str] = set()
+    while isinstance(row, ReplayRow) and row.model not in seen:
+        seen.add(row.model)
+        row = rows.get(row.model)
+    return None if isinstance(row, ReplayRow) else row
+
+
+def _beyond_the_row(file: LlmFile, row: VendorRow) -> list[str]:
+    found = []
+    if file.thinking is not None and file.thinking not in row.thinking:
+        takes = ", ".join(row.thinking) or "at its default alone"
+        found.append(f"{file.model} takes thinking {takes}; got {file.thinking!r}; `thinking` of its row lists levels")
+    if file.modality in ("image", "audio") and file.modality not in row.modalities:
+        found.append(f"{file.model} does not take {file.modality}; it takes {', '.join(row.modalities)}")
+    if file.score_method == "logprob" and not row.logprobs:
+        found.append(f"{file.model} gives no log-probabilities, and score_method is 'logprob'")
+    return found
 
 
 def _check_sweep(name: str, workspace: Path | None) -> None:

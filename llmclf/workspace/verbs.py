@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from llmclf.errors import ConfigError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Plan, Progress, Surface, plan_items, run as run_sweep
+from llmclf.sweeps.money import cap_reached
 from llmclf.types import Conversation, Costs, Dataset, Item, Prediction, Predictions, Task, content_hash
 from llmclf.workspace.provenance import git_sha, versions
 
@@ -33,7 +35,8 @@ def classify(
     """What `classifier` says of each conversation, or of each bot turn where its task is about turns.
 
     With a `runtime` (an llm classifier brings its own) the predictions are recorded in its store as
-    a run of kind `classify`. A failed item is a prediction with `error`; only misuse raises.
+    a run of kind `classify`, which is `stopped` where a cap left items out. A failed item is a prediction
+    with `error`; only misuse raises.
     """
     by_id = {conversation.id: conversation for conversation in conversations}
     items = items_of(by_id.values(), classifier.task)
@@ -49,7 +52,7 @@ def classify(
     with booked_on(kept_by, run_id):
         predictions = _predict(classifier, by_id, items, on_done)
         _record(kept_by, run_id, by_id, predictions)
-    kept_by.store.finish_run(run_id, "done")
+    _finish(kept_by, run_id, predictions)
     return predictions
 
 
@@ -88,7 +91,8 @@ def evaluate_classifier(
 
     A probe is trained anew in each of `folds` folds, with nothing of `hold_out` (`group`, or names of
     metadata) on both sides; the others answer as they are. `max_items` draws that many, the target
-    in proportion, by the seed. Predictions are recorded as a run of kind `evaluate`.
+    in proportion, by the seed. Predictions are recorded as a run of kind `evaluate`, which is `stopped`
+    where a cap left items out.
     """
     found = files.find("classifier", name, runtime.workspace)
     file = files.load("classifier", found.path)
@@ -105,7 +109,7 @@ def evaluate_classifier(
     run_id = runtime.store.start_run(
         "evaluate",
         inputs_hash=content_hash({**config, "dataset": labelled.content_hash}),
-        config=config,
+        config={**config, "dataset": labelled.name},
         dataset_hash=labelled.content_hash,
         seed=seed,
         git_sha=git_sha(runtime.workspace or Path()),
@@ -123,7 +127,7 @@ def evaluate_classifier(
             predictions = _predict(classifier, labelled.conversations, items, on_done)
         _record(runtime, run_id, labelled.conversations, predictions)
         evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
-    runtime.store.finish_run(run_id, "done", result=evaluation.to_dict())
+    _finish(runtime, run_id, predictions, evaluation.to_dict())
     return evaluation, run_id
 
 
@@ -138,6 +142,8 @@ def plan_evaluation(
     if max_items is not None:
         labelled = take(labelled, max_items, task, seed)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
+    if isinstance(file, LlmFile) and file.shots:
+        classifier.fit(load_dataset(file.shots_from, runtime.workspace))
     return plan_items(classifier, list(labelled.conversations.values()), runtime)
 
 
@@ -182,6 +188,7 @@ def sweep(
         progress=progress,
         git_sha=git_sha(runtime.workspace or Path()),
         versions=versions(),
+        name=files.find("sweep", name, runtime.workspace).name,
     )
 
 
@@ -223,6 +230,19 @@ def _record(runtime: Runtime, run_id: str, conversations: Mapping[str, Conversat
     for conversation in conversations.values():
         runtime.store.learn(conversation)
     runtime.store.add_predictions(run_id, predictions)
+
+
+def _finish(runtime: Runtime, run_id: str, predictions: Predictions, result: Mapping[str, Any] | None = None) -> None:
+    """Marks a run with how it ended: `stopped` where a cap left items out. Why holds no words of a vendor."""
+    errors = predictions.column("error")
+    why = cap_reached(errors)
+    if why:
+        runtime.store.finish_run(run_id, "stopped", result=result, why=why)
+        return
+    kinds = Counter(error.kind for error in errors if error is not None)
+    if errors and all(errors):
+        why = f"every item failed: {', '.join(f'{kind} {count}' for kind, count in kinds.most_common())}"
+    runtime.store.finish_run(run_id, "done", result=result, why=why)
 
 
 def _predict(

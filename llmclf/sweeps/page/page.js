@@ -19,25 +19,52 @@ function bars(cells, key, low, high) {
   };
 }
 
-/* where a cell's number stands: beside the marker where an earlier cell has nearly the same figures */
-const near = (one, other) => Math.abs(one - other) <= 0.02 * Math.max(Math.abs(one), Math.abs(other));
-const BESIDE = ["middle center", "bottom right", "bottom left", "top right", "top left"];
-function places(own, cells, axis) {
-  return own.map((cell) => {
-    const alike = cells.filter((other) => near(other.usd, cell.usd) && near(other[axis], cell[axis]));
-    return BESIDE[Math.min(alike.indexOf(cell), BESIDE.length - 1)];
+/* Cells whose markers cover each other are named together, beside the first of them: numbers never overprint.
+   Distances are shares of the plot, which is what a marker's size is a share of. */
+const CLOSE = { x: 0.025, y: 0.05 }, PER_LINE = 4;
+function names(plot, axis) {
+  const cells = plot.cells.filter((cell) => cell[axis] !== null);
+  const x = shares(cells.map((cell) => cell.usd), plot.log), y = shares(cells.map((cell) => cell[axis]), axis === "seconds", axes[axis].range);
+  const group = cells.map((_, at) => at);
+  for (let one = 0; one < cells.length; one += 1) {
+    for (let other = 0; other < one; other += 1) {
+      if (Math.abs(x[one] - x[other]) > CLOSE.x || Math.abs(y[one] - y[other]) > CLOSE.y) continue;
+      const from = group[one], to = group[other];
+      group.forEach((at, place) => { if (at === from) group[place] = to; });
+    }
+  }
+  const said = new Map();
+  cells.forEach((cell, at) => {
+    const own = cells.filter((_, place) => group[place] === group[at]), alone = own.length === 1;
+    const numbers = own.map((one) => String(one.number));
+    const lines = numbers.map((text, place) => (place && place % PER_LINE === 0 ? "<br>" : place ? " " : "") + text);
+    const right = Math.max(...own.map((one) => x[cells.indexOf(one)])) < 0.8;
+    said.set(cell, {
+      text: own[0] === cell ? lines.join("") : "", alone,
+      place: alone ? "middle center" : right ? "bottom right" : "bottom left",
+    });
   });
+  return said;
 }
 
-function traces(cells, axis) {
+/* where values lie on their axis, from 0 to 1 */
+function shares(values, log, range) {
+  const scaled = values.map((value) => (log ? Math.log10(Math.max(value, 1e-9)) : value));
+  const [from, to] = range ?? [log ? Math.min(...scaled) : 0, Math.max(...scaled)];
+  return scaled.map((value) => (value - from) / (to - from || 1));
+}
+
+function traces(plot, axis) {
+  const cells = plot.cells, said = names(plot, axis);
   const kinds = [...new Set(cells.map((cell) => cell.kind))];
   return kinds.map((kind) => {
     const own = cells.filter((cell) => cell.kind === kind && cell[axis] !== null);
-    const name = data.kinds[kind], place = places(own, cells, axis);
+    own.sort((one, other) => one.front - other.front); // a diamond is not hidden by a dot
+    const name = data.kinds[kind], named = own.map((cell) => said.get(cell));
     return {
       name, type: "scatter", mode: "markers+text", x: own.map((cell) => cell.usd), y: own.map((cell) => cell[axis]),
-      text: own.map((cell) => String(cell.number)), textposition: place,
-      textfont: { color: place.map((where) => colour(where === BESIDE[0] ? "paper" : "ink")), size: 10 },
+      text: named.map((one) => one.text), textposition: named.map((one) => one.place),
+      textfont: { color: named.map((one) => colour(one.alone ? "paper" : "ink")), size: 10 },
       hovertext: own.map((cell) => cell.hover), hoverinfo: "text",
       error_x: { ...bars(own, "usd", "usd_low", "usd_high"), color: colour(kind) },
       error_y: axes[axis].low ? { ...bars(own, axis, axes[axis].low, axes[axis].high), color: colour(kind) } : undefined,
@@ -119,7 +146,7 @@ function draw(name) {
   const plot = data.plots[name], axis = place.dataset.axis;
   const options = { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]] };
-  Plotly.react(place, traces(plot.cells, axis), layout(plot, axis), options);
+  Plotly.react(place, traces(plot, axis), layout(plot, axis), options);
 }
 
 function drawAll() { Object.keys(data.plots).forEach(draw); }

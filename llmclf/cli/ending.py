@@ -1,0 +1,37 @@
+"""How a command ends that asked about items: by a cap, with failures alone, or well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import typer
+
+from llmclf.cli.common import tell
+from llmclf.render.tables import counted
+from llmclf.types import ErrorInfo
+
+_MOST_OF_A_MESSAGE = 300
+
+
+def check_ending(errors: Sequence[ErrorInfo | None]) -> None:
+    """Says why and exits 2 where a cap left items out, else 1 where every item failed. `errors` has one for each."""
+    from llmclf.sweeps.money import cap_reached
+
+    why = cap_reached(errors)
+    if why:
+        over = sum(error is not None and error.kind == "over_budget" for error in errors)
+        tell(f"stopped with {over:,} of {counted(len(errors), 'item')} left: {why}; what is done is kept")
+        raise typer.Exit(2)
+    if errors and all(error is not None for error in errors):
+        tell(f"every item failed; {commonest(errors)}")
+        raise typer.Exit(1)
+
+
+def commonest(errors: Sequence[ErrorInfo | None]) -> str:
+    """The commonest kind of error in a line, with the first message of that kind."""
+    kinds = Counter(error.kind for error in errors if error is not None)
+    ((kind, count),) = kinds.most_common(1)
+    message = next(error.message for error in errors if error is not None and error.kind == kind)
+    first = " ".join(message.split())[:_MOST_OF_A_MESSAGE]
+    return f"{kind} {count:,} of {len(errors):,}: {first}"
