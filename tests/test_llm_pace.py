@@ -581,7 +581,7 @@ def test_a_store_that_fails_is_told_to_everybody_and_keeps_no_place(tmp_path: Pa
 def test_nothing_is_left_running() -> None:
     """Once nobody waits, no task is left on the loop, also while somebody is under way."""
 
-    async def work(now: Callable[[], float]) -> int:
+    async def work(now: Callable[[], float]) -> list[str]:
         pace = pace_of(now, 1, requests_per_minute=100)
         holder = await pace.turn(MODEL, ENDPOINT, 1, FOREVER)
         waiting = asyncio.create_task(pace.turn(MODEL, ENDPOINT, 1, FOREVER))
@@ -598,6 +598,7 @@ def test_nothing_is_left_running() -> None:
         await asyncio.gather(*(call() for _ in range(5)))
         await asyncio.sleep(1)
         gc.collect()
-        return len(asyncio.all_tasks())
+        found = map(str, asyncio.all_tasks())  # litellm's clients of other tests make tasks when they are collected
+        return [task for task in found if "llmclf/llm" in task]
 
-    assert counted(work) == 1
+    assert counted(work) == []

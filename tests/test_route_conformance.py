@@ -139,7 +139,7 @@ BROKEN = [
     (answering(usage=Usage(5, 9, 2, -1)), "these counts can't be true"),
     (answering(sent_thinking="{low"), "what was sent for thinking is no JSON"),
     ({"send": deaf}, "a late answer must be a timeout"),
-    ({"send": dropping}, "answer: KeyError"),
+    ({"send": dropping}, "answer: ModelError"),
 ]
 
 
