@@ -127,3 +127,13 @@ def test_the_sum_of_several_calls_is_not_taken_for_one_long_prompt() -> None:
     plan = plan_of("standard", "x/y", {}, stepped)
     assert plan.cost(Usage(80, 0, 2), calls=2) == 80 * 100 + 2 * 1000
     assert plan.cost(Usage(80, 0, 2)) == 80 * 200 + 2 * 2000
+
+
+def test_recordings_are_not_priced_as_words() -> None:
+    """Where audio costs otherwise and was not counted apart, a batch's cost is unknown, as the direct one's is."""
+    price = Price(100, 1000, 10, "test", audio_input_nano=3000)
+    for name in ("standard", "batch"):
+        plan = plan_of(name, "m", {}, price)
+        assert plan.cost(Usage(1000, 0, 10), audio_sent=True) is None
+        assert plan.cost(Usage(1000, 0, 10, None, 900), audio_sent=True) is not None
+        assert plan.cost(Usage(1000, 0, 10)) is not None

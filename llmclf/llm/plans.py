@@ -39,14 +39,16 @@ class Plan:
     standard: Price | None = None
     """What the same tokens cost as they come; None where nobody knows it."""
 
-    def cost(self, usage: Usage, *, calls: int = 1) -> int | None:
+    def cost(self, usage: Usage, *, calls: int = 1, audio_sent: bool = False) -> int | None:
         """Nano-dollars of `usage` (the sum of so many calls); None where price or counts are not known.
+
+        `audio_sent` as in `Price.cost`: a recording's tokens cost otherwise, and may not be counted apart.
 
         Provisioned: the share of the rent that these tokens take of the throughput which is really used.
         Cached tokens take as much of it as others.
         """
         if self.rented is None:
-            return None if self.price is None else self.price.cost(usage, calls=calls)
+            return None if self.price is None else self.price.cost(usage, calls=calls, audio_sent=audio_sent)
         weighted = weighted_tokens(self.rented, usage)
         return None if weighted is None else round(weighted * nano_per_weighted_token(self.rented))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from llmclf.config import LimitsTable, SweepFile
+from llmclf.config import LimitsTable, LlmFile, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
 from llmclf.llm.plans import STANDARD, Plan, break_even
 from llmclf.render.tables import seconds_text, usd_text
@@ -178,7 +178,8 @@ def measure_cell(
     paid, even_at = None, None
     if plan is not None and plan.name != STANDARD:
         paid = _paid_nano(predictions)
-        predictions = Predictions(_under(plan, prediction) for prediction in predictions)
+        hears = isinstance(cell.file, LlmFile) and cell.file.modality == "audio"
+        predictions = Predictions(_under(plan, prediction, hears) for prediction in predictions)
         usage = _usage_per_conversation(predictions, conversations)
         even_at = None if usage is None else break_even(plan, plan.standard, usage)
     evaluation = evaluate(predictions, dataset, task, costs=costs, seed=file.seed)
@@ -189,9 +190,9 @@ def measure_cell(
     return replace(made, state="done", beyond=tuple(beyond), even_at=even_at)
 
 
-def _under(plan: Plan, prediction: Prediction) -> Prediction:
+def _under(plan: Plan, prediction: Prediction, audio_sent: bool) -> Prediction:
     """The prediction as if it had been bought under another plan."""
-    cost = plan.cost(prediction.usage, calls=prediction.calls)
+    cost = plan.cost(prediction.usage, calls=prediction.calls, audio_sent=audio_sent)
     if prediction.cost_nano_usd == 0 and prediction.failed and prediction.usage == Usage():
         cost = 0  # nothing came of it, and nothing was charged
     return replace(prediction, cost_nano_usd=cost, latency_seconds=plan.seconds(prediction.latency_seconds))

@@ -16,16 +16,20 @@ from llmclf.render.tables import TableText, counted, rich_table, usd_text
 from llmclf.store import Store
 from llmclf.types import USAGE_COUNTS, Usage
 
+# A recording stands in the request as a part of this type; where the words were forgotten nobody can tell.
+_AUDIO = "coalesce(instr(request, '\"input_audio\"') > 0, 0) AS audio_sent"
 _OWN = f"""
-SELECT model, simulated, 0 AS reused, 1 AS calls, state = 'failed' AS failed, cost_nano, {", ".join(USAGE_COUNTS)}
-FROM calls WHERE run_id = ?
+SELECT model, simulated, 0 AS reused, 1 AS calls, state = 'failed' AS failed, cost_nano, {", ".join(USAGE_COUNTS)},
+       {_AUDIO}
+FROM calls LEFT JOIN call_texts USING (call_id) WHERE run_id = ?
 """  # noqa: S608
 # The counts of a prediction are those of all its calls; the first of them tells the model.
 _REUSED = f"""
 SELECT calls.model AS model, found.simulated AS simulated, 1 AS reused, max(found.calls, 1) AS calls,
        found.label IS NULL AS failed, found.cost_nano AS cost_nano,
-       {", ".join(f"found.{name} AS {name}" for name in USAGE_COUNTS)}
+       {", ".join(f"found.{name} AS {name}" for name in USAGE_COUNTS)}, {_AUDIO}
 FROM predictions AS found LEFT JOIN calls ON calls.call_id = found.call_id
+     LEFT JOIN call_texts ON call_texts.call_id = found.call_id
 WHERE found.run_id = ? AND found.cached AND found.call_id <> '' AND coalesce(calls.run_id, '') <> ?
 GROUP BY found.call_id
 """  # noqa: S608
@@ -59,7 +63,7 @@ class ModelBill:
         for name in USAGE_COUNTS:
             self.tokens[name] += row[name] or 0
         then = row["cost_nano"]
-        now = None if plan is None else plan.cost(usage, calls=row["calls"])
+        now = None if plan is None else plan.cost(usage, calls=row["calls"], audio_sent=bool(row["audio_sent"]))
         if row["failed"] and then == 0 and usage == Usage():
             now = 0  # nothing came back, and nothing was charged
         self.then_nano += then or 0
