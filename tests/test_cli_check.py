@@ -59,7 +59,7 @@ def test_a_mistake_in_models_is_told_once(place: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "line", ['api_key = "sk-aaaaaaaaaaaaaaaaaaaa"', 'token = "sk-aaaaaaaaaaaaaaaaaaaa"', 'API_KEY = "sk-aaaa"']
+    "line", ['api_key = "sk-not-a-real-key"', 'token = "sk-not-a-real-key"', 'API_KEY = "sk-not-a-real-key"']
 )
 def test_a_key_in_a_row_is_sent_to_the_environment(line: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is not taken for a mistyped api_base, and not repeated."""
@@ -67,7 +67,7 @@ def test_a_key_in_a_row_is_sent_to_the_environment(line: str, place: Path, capsy
     text = checked(capsys)
     assert "keep it in the environment, and key_env names its variable" in text
     assert "did you mean" not in text
-    assert "sk-aaaa" not in text
+    assert "sk-not-a-real-key" not in text
 
 
 @pytest.mark.parametrize(
