@@ -16,6 +16,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "Annotation": "llmclf.types",
     "Attachment": "llmclf.types",
     "Conversation": "llmclf.types",
     "Costs": "llmclf.types",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,8 +44,10 @@ def list_(
 @runs.command("show")
 def show_(run: _Run, store: StoreOption = None) -> None:
     """Print the card of a run as JSON: what went in, and what came out."""
+    from llmclf.workspace.run_results import find_run
+
     with _opened(store) as opened:
-        show(_one_run(opened, run), True)
+        show(find_run(opened, run), True)
 
 
 @runs.command()
@@ -59,10 +60,11 @@ def reprice(
     """Price the calls of a run again, from their token counts, at today's prices or under a plan."""
     from llmclf.cli.common import runtime
     from llmclf.workspace.repricing import reprice as priced_again
+    from llmclf.workspace.run_results import find_run
 
     existing_store(store)
     with runtime(store) as opened:
-        show(priced_again(_one_run(opened.store, run)["run_id"], opened, plan), as_json)
+        show(priced_again(find_run(opened.store, run)["run_id"], opened, plan), as_json)
 
 
 @store.command()
@@ -97,31 +99,6 @@ def forget(
         typer.echo(f"{table}: {rows}")
     if not any(cleared.values()):
         tell(f"the store holds nothing of {conversation!r}")
-
-
-def _one_run(opened: Any, start: str) -> dict[str, Any]:
-    """The run whose id begins so; ConfigError where it is not exactly one."""
-    from llmclf.errors import ConfigError
-
-    runs = opened.runs(limit=100_000)
-    rows = [row for row in runs if row["run_id"].startswith(start)]
-    if len(rows) > 1:
-        raise ConfigError(f"{len(rows)} runs' ids begin so", got=start, fix="give more of it: llmclf runs list")
-    if not rows:
-        raise ConfigError("no run has that id", got=start, fix=_nearest_run(start, [row["run_id"] for row in runs]))
-    found: dict[str, Any] = rows[0]
-    return found
-
-
-def _nearest_run(start: str, run_ids: Sequence[str]) -> str:
-    """The hint at the id that is most like what was typed, the newest of those that are equally like it."""
-    import difflib
-
-    if not run_ids:
-        return "the store holds no run yet"
-    begun = [run_id[: len(start)] for run_id in run_ids]
-    likest = max(range(len(run_ids)), key=lambda at: difflib.SequenceMatcher(None, begun[at], start).ratio())
-    return f"did you mean {run_ids[likest]!r}? llmclf runs list has all"
 
 
 def _opened(given: Path | None) -> Any:

@@ -7,9 +7,11 @@ stratified   recall, precision, specificity, prevalence, flag rate, F1
 projection   precision, flag rate and dollars at an assumed prevalence
 ranking      ROC AUC, average precision, Brier score
 scaling      scores to probabilities
+outcomes     dollars item by item, and their shares in a mean at an assumed prevalence
 pairs        two counts of the same items: different, and could a doubling have been seen
 """
 
+from llmclf.stats.outcomes import item_usd, resampled_shares, usd_shares
 from llmclf.stats.pairs import PairedCounts, paired_counts
 from llmclf.stats.projection import PRICE_UNKNOWN, dollars_per_1000, projected_flag_rate, projected_precision
 from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
@@ -43,6 +45,7 @@ __all__ = [
     "dollars_per_1000",
     "f1",
     "flag_rate",
+    "item_usd",
     "jeffreys",
     "paired_counts",
     "precision",
@@ -51,7 +54,9 @@ __all__ = [
     "projected_precision",
     "ranking_areas",
     "recall",
+    "resampled_shares",
     "roc_auc",
     "specificity",
+    "usd_shares",
     "wilson",
 ]

@@ -93,7 +93,7 @@ def dollars_per_1000(
         missing = Estimate.unknown("every item failed: dollars can't be known", n_positives=confusion.n_positives)
     if missing is not None:
         return missing
-    price = _price_of_cells(costs)
+    price = price_of_cells(costs)
     value = float(_dollars(confusion.totals[None, :], price, costs.prevalence)[0])
     drawn = _dollars(confusion.draws, price, costs.prevalence)
     extra = 1000 * (model_usd or 0.0)
@@ -138,7 +138,8 @@ def _share(totals: NDArray[np.float64], cell: int, among: tuple[int, ...]) -> ND
     return share
 
 
-def _price_of_cells(costs: Costs) -> NDArray[np.float64]:
+def price_of_cells(costs: Costs) -> NDArray[np.float64]:
+    """(6,) dollars of an item in each cell of a `Confusion`, without the model's own price."""
     review, missed = costs.review_usd, costs.missed_usd
     by_review = costs.on_error == "review"
     price = np.zeros(6)

@@ -76,7 +76,7 @@ def confusion(
         raise DataError("labels, flags and sampling differ in length", got=(len(target), len(flag), len(sampling)))
     if len(target) == 0:
         raise DataError("there are no items to count")
-    cells = np.where(fail, FAILED_TARGET, np.where(flag, FOUND, MISSED)) + np.where(target, 0, FALSE_ALARM)
+    cells = cells_of(target, flag, fail)
     weight = sampling.weight
     heavy = weight[target]
     return Confusion(
@@ -93,6 +93,13 @@ def confusion(
         ),
         float(heavy.max() / heavy.sum()) if len(heavy) else None,
     )
+
+
+def cells_of(positive: ArrayLike, flagged: ArrayLike, failed: ArrayLike) -> NDArray[np.intp]:
+    """(n,) the cell of each item, by the order of `Confusion`; a failed item's is its own, whatever `flagged` says."""
+    answered = np.where(np.asarray(flagged, dtype=bool), FOUND, MISSED)
+    cells = np.where(np.asarray(failed, dtype=bool), FAILED_TARGET, answered)
+    return (cells + np.where(np.asarray(positive, dtype=bool), 0, FALSE_ALARM)).astype(np.intp)
 
 
 def _unseen(target: NDArray[np.bool_], flag: NDArray[np.bool_], sampling: Sampling) -> list[Unseen]:

@@ -3,7 +3,7 @@
     conversation   Conversation, Turn, Event, Attachment
     task           Task, Label, Rule, FailureMode, Guideline
     costs          Costs
-    dataset        Item, Example, Stratum, Design, Dataset
+    dataset        Item, Annotation, Example, Stratum, Design, Dataset
     estimate       Estimate
     prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo
 
@@ -22,7 +22,17 @@ from llmclf.types.conversation import (
     Turn,
 )
 from llmclf.types.costs import Costs, OnError
-from llmclf.types.dataset import Dataset, Design, DesignKind, Example, Item, Source, Stratum, dataset_of
+from llmclf.types.dataset import (
+    Annotation,
+    Dataset,
+    Design,
+    DesignKind,
+    Example,
+    Item,
+    Source,
+    Stratum,
+    dataset_of,
+)
 from llmclf.types.estimate import Estimate
 from llmclf.types.hashing import canonical_json, content_hash
 from llmclf.types.prediction import (
@@ -40,6 +50,7 @@ __all__ = [
     "MODALITIES",
     "SPEAKERS",
     "USAGE_COUNTS",
+    "Annotation",
     "Attachment",
     "Conversation",
     "Costs",

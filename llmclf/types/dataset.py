@@ -58,6 +58,28 @@ class Design:
         return self.kind in ("random", "stratified", "weighted")
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One person's label of one example. An example's own label may be another: the vote, or what was agreed on."""
+
+    __pydantic_config__ = _STRICT
+
+    annotator: str
+    task: str
+    label: str
+    rule: str = ""
+    """The boundary rule (R1, R2, ...) that decided it."""
+    note: str = ""
+    seconds: float | None = None
+    """Time it took; None: not measured."""
+    blind: bool | None = None
+    """True where no classifier's or other person's answer was shown; None: not known."""
+    at: str = ""
+    """When, ISO 8601."""
+    guideline: str = ""
+    """The `version` of the guideline that was read."""
+
+
 @dataclass(frozen=True)
 class Example:
     """One item with what is known about it."""
@@ -79,6 +101,8 @@ class Example:
     pair: str = ""
     """The conversation that differs from this one only in the breakdown."""
     note: str = ""
+    annotations: tuple[Annotation, ...] = ()
+    """What single people said, where it is known."""
 
     @property
     def item(self) -> Item:
