@@ -22,7 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.data.write import write_conversations, write_examples
-from llmclf.types import Conversation, Dataset, Design, Event, Example, Label, Stratum, Task, Turn, dataset_of
+from llmclf.types import (
+    Annotation,
+    Conversation,
+    Dataset,
+    Design,
+    Event,
+    Example,
+    Label,
+    Stratum,
+    Task,
+    Turn,
+    dataset_of,
+)
 
 STOP = "###STOP###"
 """What the simulated customers of tau-bench write to hang up."""
@@ -40,6 +52,8 @@ AIRLINE_LABELS = (
 )
 BREAKDOWN_TASK = "dialogue_breakdown"
 """The packaged task whose labels the turns of dbdc3 carry."""
+BREAKDOWN_LABELS = {"O": "no_breakdown", "T": "possible_breakdown", "X": "breakdown"}
+"""What annotators could say, in the order of the challenge's measures."""
 
 
 def data_folder(given: str | None = None) -> Path:
@@ -208,15 +222,19 @@ def read_dbdc3(folder: Path, *, which: str = "dbdc3_revised") -> Dataset:
         for number, turn in enumerate(dialogue["turns"]):
             if turn["annotations"]:
                 counts = Counter(vote["breakdown"] for vote in turn["annotations"])
-                note = " ".join(f"{letter}={counts[letter]}" for letter in "OTX")
+                said = tuple(
+                    Annotation(vote["annotator-id"], BREAKDOWN_TASK, BREAKDOWN_LABELS[vote["breakdown"]])
+                    for vote in turn["annotations"]
+                )
                 labels = {BREAKDOWN_TASK: _breakdown(counts)}
-                examples.append(Example(id, number, labels, group=id, note=note))
+                examples.append(Example(id, number, labels, group=id, annotations=said))
     return dataset_of(which, conversations, examples, Design("random", note="all voted turns of four chat bots"))
 
 
 def votes(example: Example) -> tuple[int, int, int]:
     """How many of the thirty said O (no breakdown), T (possible) and X (breakdown)."""
-    o, t, x = (int(part.partition("=")[2]) for part in example.note.split())
+    counts = Counter(one.label for one in example.annotations)
+    o, t, x = (counts[label] for label in BREAKDOWN_LABELS.values())
     return o, t, x
 
 

@@ -2,11 +2,12 @@
 
 python benchmarks/td_eval_probe.py [--json] [--quick]
 
-Cross-validated in two ways: with neither task nor agent on both sides, and with the agent alone
-left out, where tasks, which recur across agents, leak. 383 of 618 conversations carry silver labels;
-rates are weighted back to all 618. Where a fold has too few targets to learn from, its items are
-failed, and a failed target counts as missed. Five refusals can't give a recall figure: the last row
-says so. Needs the public data (readers.py says where from).
+Cross-validated in three ways: with neither task nor agent on both sides, with the task alone left out, and with the
+agent alone left out, where tasks, which recur across agents, leak. 383 of 618 conversations carry silver labels;
+rates are weighted back to all 618, and dollars are at the prevalence so found. Runs that crashed hold no turn: they
+are labelled nowhere, and `crashed` counts them. Where a fold has too few targets to learn from, its items are
+failed, and a failed target counts as missed. Five refusals can't give a recall figure, nor teach a probe: the
+keyword's row has an upper bound only, and the probe's rows none. Needs the public data (readers.py says where from).
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from llmclf.classifiers.keyword import KeywordClassifier, KeywordRule
 from llmclf.classifiers.loading import load_classifier
 from llmclf.classifiers.probe import ProbeClassifier
 from llmclf.evaluation import Evaluation, cross_predict, evaluate
-from llmclf.types import Costs, Dataset, Task
+from llmclf.types import Costs, Dataset, Estimate, Task
 
 QUESTIONS = {
     "request": "Does the customer ask for, or accept, a person?",
     "failed_transfer_attempt": "Did the assistant try to transfer the customer, and the transfer never ran?",
     "refusal_to_transfer": "Did the customer ask for a person, and was not handed over to one?",
 }
-HELD_OUT = {"task and agent": ("task", "agent"), "agent alone (leaks)": ("agent",)}
-SHOWN = ("recall", "precision", "specificity", "pr_auc", "roc_auc")
+HELD_OUT = {"task and agent": ("task", "agent"), "task alone": ("task",), "agent alone (leaks)": ("agent",)}
+SHOWN = ("recall", "precision", "specificity", "pr_auc", "roc_auc", "dollars_per_1000")
 SEED = 0
-LAST = "refusal_to_transfer | probe | task and agent"
+LAST = "refusal_to_transfer | keyword | learns nothing"
 
 
 def keyword(task: Task) -> KeywordClassifier:
@@ -70,14 +71,21 @@ def measure(dataset: Dataset, k: int) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     items = [example.item for example in dataset.examples]
     for name, question in QUESTIONS.items():
-        task, costs = yes_no_task(name, question), Costs()
+        task = yes_no_task(name, question)
         found = {f"{name} | keyword | learns nothing": keyword(task).predict(dataset.conversations, items)}
+        costs = Costs(prevalence=weighted_prevalence(dataset, task))
         for held_out, by in reversed(HELD_OUT.items()):
             found[f"{name} | probe | {held_out}"] = cross_predict(
                 lambda task=task, costs=costs: probe(task, costs), dataset, task, by=by, k=k, seed=SEED
             )
         rows |= {key: row(evaluate(predictions, dataset, task, costs=costs)) for key, predictions in found.items()}
     return rows
+
+
+def weighted_prevalence(dataset: Dataset, task: Task) -> float:
+    """Share of the target among all answered conversations, by the sampling design."""
+    labelled = [(example.labels[task.name] == task.target, example.weight) for example in dataset.examples]
+    return sum(weight for is_target, weight in labelled if is_target) / sum(weight for _, weight in labelled)
 
 
 def positives_by_agent(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -103,6 +111,12 @@ def goals(rows: Mapping[str, Mapping[str, Any]]) -> list[Goal]:
     shelf = rows["request | keyword | learns nothing"]["roc_auc"]
     return [
         Goal("no recall value is printed for five positives", "0 values", float(last.is_known), not last.is_known),
+        Goal(
+            "five positives give an upper bound alone",
+            "recall and dollars",
+            float(sum(rows[LAST][key].is_upper_bound_only for key in ("recall", "dollars_per_1000"))),
+            all(rows[LAST][key].is_upper_bound_only for key in ("recall", "dollars_per_1000")),
+        ),
         Goal("items that could not be learned are never negatives", "1", float(crashed_counted), crashed_counted),
         Goal(
             "request, ROC area of the probe beyond the keyword",
@@ -114,19 +128,27 @@ def goals(rows: Mapping[str, Mapping[str, Any]]) -> list[Goal]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """The rows as text, the refusals last; a dash where there is no figure, and why under the table."""
-    print(f"{'target | classifier | held out':56} pos fail  {'recall':17} {'precision':17} {'PR area':17} ROC area")
+    """The rows as text; where there is no figure the upper end of its interval, and why under the table."""
+    print(
+        f"{'target | classifier | held out':54} pos fail  {'recall':17} {'precision':17} {'PR area':17} "
+        f"{'ROC area':17} $ per 1,000"
+    )
     for name, figures in rows.items():
-        cells = [
-            f"{figures[key].format('.2f') if figures[key].is_known else '-':17}"
-            for key in ("recall", "precision", "pr_auc", "roc_auc")
-        ]
-        print(f"{name:56} {figures['positives']:3} {figures['failed']:4}  {' '.join(cells).rstrip()}")
-    print(f"\nlast row, recall: {rows[LAST]['recall']}")
+        cells = [f"{cell(figures[key]):17}" for key in ("recall", "precision", "pr_auc", "roc_auc")]
+        usd = cell(figures["dollars_per_1000"], ",.0f", "$")
+        print(f"{name:54} {figures['positives']:3} {figures['failed']:4}  {' '.join(cells)} {usd}")
+    print(f"\n{LAST}, recall: {rows[LAST]['recall']}")
     for name, figures in rows.items():
         if figures["failed"]:
             print(f"{name}: {figures['failed']} items ({figures['failed positives']} targets) could not be learned for")
     print()
+
+
+def cell(estimate: Estimate, spec: str = ".2f", unit: str = "") -> str:
+    """Value and interval; an upper bound alone; or a dash."""
+    if estimate.is_known:
+        return estimate.format(spec, unit)
+    return f"<= {unit}{estimate.high:{spec}}" if estimate.is_upper_bound_only else "-"
 
 
 def main() -> None:
@@ -142,6 +164,7 @@ def main() -> None:
     else:
         table(rows)
         figures = {f"prevalence of {name}": estimate.format(".2%") for name, estimate in prevalence.items()}
+    figures["crashed runs, in no figure"] = sum(one.is_empty for one in dataset.conversations.values())
     figures["positives by agent, the three with most"] = positives_by_agent(dataset)
     finish(figures, goals(rows), chosen)
 

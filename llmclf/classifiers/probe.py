@@ -31,9 +31,10 @@ from llmclf.classifiers.probe_model import Features, Origin, ProbeModel, Vocabul
 from llmclf.classifiers.probe_training import TrainingSet, train
 from llmclf.embedding import static_embedder
 from llmclf.errors import ConfigError
-from llmclf.types import Conversation, Dataset, Item, Prediction, Predictions, Task
+from llmclf.types import Conversation, Dataset, Example, Item, Prediction, Predictions, Task
 
 Feature = Literal["tfidf", "embedding", "counts"]
+LearnFrom = Literal["label", "annotations"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 _MIN_ITEMS = 2
@@ -47,6 +48,9 @@ class ProbeClassifier(Classifier):
     `features`: which of `tfidf`, `embedding`, `counts`. `regularization`: more than 1 trusts the
     data less. `seed` deals groups into folds. `threshold` None is 0.5: the cheapest where a miss
     costs as much as a false alarm; set it from your own costs or from a run.
+
+    `learn_from` "annotations" learns from what each annotator said, an example counting as often as one that has
+    a label alone; its score is then the share of people who would say the target.
 
     `fit` weighs each example by 1 / inclusion probability and never by class. Platt's scaling is
     fitted on out-of-fold logits with groups kept whole, so `score` is the chance of the target at
@@ -65,6 +69,7 @@ class ProbeClassifier(Classifier):
         *,
         features: Sequence[Feature] = FEATURES,
         regularization: float = 1.0,
+        learn_from: LearnFrom = "label",
         seed: int = 0,
         threshold: float | None = None,
         name: str = "",
@@ -72,13 +77,19 @@ class ProbeClassifier(Classifier):
         super().__init__(task, name=name, threshold=0.5 if threshold is None else threshold)
         self.features = tuple(features)
         self.regularization = regularization
+        self.learn_from = learn_from
         self.seed = seed
         self.model_: ProbeModel | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """The constructor's arguments that change an answer, as JSON types."""
-        return {"features": list(self.features), "regularization": self.regularization, "seed": self.seed}
+        return {
+            "features": list(self.features),
+            "regularization": self.regularization,
+            "learn_from": self.learn_from,
+            "seed": self.seed,
+        }
 
     @property
     def learned(self) -> str:
@@ -94,23 +105,28 @@ class ProbeClassifier(Classifier):
         """
         self._check_settings()
         labelled = dataset.for_task(self.task.name)
-        for label in sorted(set(labelled.labels(self.task.name))):
+        for label in sorted({label for example in labelled.examples for label, _ in self._said(example)}):
             self.task.check_label(label)
         usable = labelled.where(lambda e: not holds_nothing(labelled.conversation(e), self.task, e.item))
         vectors = TextVectors()
         texts = [read_item(usable.conversation(example), self.task, example.item) for example in usable.examples]
         terms = [self._terms(item) for item in texts]
         vocabulary = build_vocabulary(terms, min_items=_MIN_ITEMS, max_terms=_MAX_TERMS)
+        features = [self._features(item, own, vocabulary, vectors) for item, own in zip(texts, terms, strict=True)]
+        said = [(place, *one) for place, example in enumerate(usable.examples) for one in self._said(example)]
         data = TrainingSet(
-            items=[self._features(item, own, vocabulary, vectors) for item, own in zip(texts, terms, strict=True)],
+            items=[features[place] for place, _, _ in said],
             vocabulary=vocabulary,
-            labels=usable.labels(self.task.name),
-            weights=np.array([example.weight for example in usable.examples]),
-            groups=[example.group_or_conversation for example in usable.examples],
+            labels=[label for _, label, _ in said],
+            weights=np.array([usable.examples[place].weight * share for place, _, share in said]),
+            groups=[usable.examples[place].group_or_conversation for place, _, _ in said],
+            size=len(usable),
             target=self.task.target,
             where=f"dataset {dataset.name}, task {self.task.name}",
         )
-        origin = Origin(labelled.content_hash, len(data.items), int(data.positives.sum()), _versions())
+        origin = Origin(
+            labelled.content_hash, len(usable), usable.labels(self.task.name).count(self.task.target), _versions()
+        )
         self.model_ = train(
             data,
             use_words="tfidf" in self.features,
@@ -203,6 +219,13 @@ class ProbeClassifier(Classifier):
             route="probe",
         )
 
+    def _said(self, example: Example) -> list[tuple[str, float]]:
+        """The labels to learn from an example and the share of it that each is: its own, or its annotators'."""
+        votes = Counter(one.label for one in example.annotations if one.task == self.task.name)
+        if self.learn_from == "label" or not votes:
+            return [(example.labels[self.task.name], 1.0)]
+        return [(label, count / votes.total()) for label, count in sorted(votes.items())]
+
     def _terms(self, texts: ItemTexts) -> dict[str, Counter[str]]:
         return term_counts(texts) if "tfidf" in self.features else {}
 
@@ -231,6 +254,8 @@ class ProbeClassifier(Classifier):
         unknown = [feature for feature in self.features if feature not in FEATURES]
         if unknown or not self.features:
             problems.append(f"features must be some of {', '.join(FEATURES)}; got {list(self.features)}")
+        if self.learn_from not in get_args(LearnFrom):
+            problems.append(f"learn_from must be one of {', '.join(get_args(LearnFrom))}; got {self.learn_from!r}")
         if not self.regularization > 0:
             problems.append(f"regularization must be above 0; got {self.regularization}")
         if problems:

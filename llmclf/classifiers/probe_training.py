@@ -31,13 +31,15 @@ _MIN_SLOPE = 0.05
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Items ready to learn from, row by row."""
+    """What there is to learn, row by row: one label of an item. An item that several people labelled has several."""
 
     items: Sequence[Features]
     vocabulary: Vocabulary
     labels: Sequence[str]
     weights: Floats
     groups: Sequence[str]
+    size: int
+    """Items behind the rows: so much the penalties are weighed against."""
     target: str
     where: str
 
@@ -58,7 +60,7 @@ def train(
 
     y = data.positives
     folds = _folds(data, seed)
-    weights = data.weights / data.weights.mean()
+    weights = data.weights * data.size / data.weights.sum()
     # With several threads BLAS may add in another order, and the file's bytes would differ.
     with threadpool_limits(limits=1):
         words = _word_matrix(data)

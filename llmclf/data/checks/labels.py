@@ -72,6 +72,8 @@ def _task_findings(dataset: Dataset, task: Task) -> list[Finding]:
     labelled = [example for example in dataset.examples if task.name in example.labels]
     outside = [example for example in labelled if example.labels[task.name] not in task.label_names]
     wrong_unit = [example for example in labelled if (example.turn is None) != (task.unit == "conversation")]
+    wrong_votes = [e for e in dataset.examples if _strange_votes(e, task)]
+    doubled = [e for e in dataset.examples if _annotators_twice(e, task)]
     modes = {mode.name for mode in task.failure_modes}
     wrong_modes = [example for example in labelled if modes and set(example.failure_modes) - modes]
     strange = counted(Counter(example.labels[task.name] for example in outside))
@@ -96,6 +98,19 @@ def _task_findings(dataset: Dataset, task: Task) -> list[Finding]:
             _items(wrong_modes),
             f"name failure modes the task does not know: {strange_modes}.",
         ),
+        *finding(
+            "annotations_outside_task",
+            "error",
+            _items(wrong_votes),
+            f"have annotations with labels that task {visible(task.name)} does not know: "
+            f"{counted(Counter(label for e in wrong_votes for label in _strange_votes(e, task)))}.",
+        ),
+        *finding(
+            "annotators_twice",
+            "warning",
+            _items(doubled),
+            "have two annotations by one annotator: agreement would count that person twice.",
+        ),
         *_positive_findings(labelled, task),
         *finding(
             "unlabelled",
@@ -104,6 +119,16 @@ def _task_findings(dataset: Dataset, task: Task) -> list[Finding]:
             f"have no label for task {visible(task.name)}; they count for nothing, and never as negatives.",
         ),
     ]
+
+
+def _strange_votes(example: Example, task: Task) -> list[str]:
+    said = [one.label for one in example.annotations if one.task == task.name]
+    return [label for label in said if label not in task.label_names]
+
+
+def _annotators_twice(example: Example, task: Task) -> bool:
+    people = [one.annotator for one in example.annotations if one.task == task.name]
+    return len(set(people)) < len(people)
 
 
 def _positive_findings(labelled: Sequence[Example], task: Task) -> list[Finding]:
