@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmclf.config import SweepFile, load_task
+from llmclf.data.design import part_of
 from llmclf.data.loading import load_dataset
+from llmclf.data.sample import take
 from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.store import Store
@@ -82,20 +85,19 @@ def run_result(name: str, runtime: Runtime, *, dataset: str | None = None) -> Ru
         raise DataError("the store holds no prediction of it", where=f"run {name}", fix="it may have been forgotten")
     task = load_task(predictions[0].task, runtime.workspace)
     whole = load_dataset(dataset or str(config["dataset"]), runtime.workspace).for_task(task.name)
-    found = _labelled(whole, predictions, name)
-    predictions = _in_order(predictions, found)
+    asked, found = _labelled(whole, predictions, name, config.get("max_items"), task, run["seed"])
     return RunResult(
         run_id=run["run_id"],
         kind=run["kind"],
         label=label,
         cell_id=cell_id,
         classifier=str(settings.get("classifier", "")).partition("@")[0],
-        predictions=predictions,
+        predictions=_in_order(predictions, found),
         dataset=found,
         task=task,
         costs=costs,
         settings=settings,
-        labels_changed=run["dataset_hash"] not in (found.content_hash, whole.content_hash),
+        labels_changed=run["dataset_hash"] != asked.content_hash,
     )
 
 
@@ -103,8 +105,10 @@ def find_run(store: Store, start: str) -> dict[str, Any]:
     """The run whose id begins so, or the newest with labels for `last`; ConfigError where it is not exactly one."""
     runs = store.runs(limit=100_000)
     if start == LAST:
-        runs = [row for row in runs if row["kind"] in KINDS][:1]
-        start = ""
+        labelled = [row for row in runs if row["kind"] in KINDS]
+        if not labelled:
+            raise ConfigError("the store holds no run of evaluate or sweep", fix="llmclf evaluate makes one")
+        return labelled[0]
     rows = [row for row in runs if row["run_id"].startswith(start)]
     if len(rows) > 1:
         raise ConfigError(f"{len(rows)} runs' ids begin so", got=start, fix="give more of it: llmclf runs list")
@@ -117,7 +121,7 @@ def costs_of(run: Mapping[str, Any]) -> Costs:
     """The costs that a run was evaluated at: those of a sweep's file, or of an evaluation's result."""
     if run["kind"] == "sweep":
         config = {key: value for key, value in run["config"].items() if key != "name"}
-        return SweepFile.model_validate(config).as_costs
+        return SweepFile.model_validate_json(json.dumps(config)).as_costs
     return Costs(**((run["result"] or {}).get("costs") or {}))
 
 
@@ -150,18 +154,27 @@ def _one_cell(cells: Sequence[Mapping[str, Any]], wanted: str, run_id: str) -> M
     )
 
 
-def _labelled(dataset: Dataset, predictions: Predictions, name: str) -> Dataset:
-    """The examples of the predicted items, in the dataset's order; DataError where it lacks one."""
+def _labelled(
+    whole: Dataset, predictions: Predictions, name: str, max_items: int | None, task: Task, seed: int
+) -> tuple[Dataset, Dataset]:
+    """(what the run was made on, the part of it that was predicted), in the dataset's order.
+
+    DataError where a predicted item has no label any more.
+    """
     items = {prediction.item for prediction in predictions}
-    missing = sorted(str(item) for item in items - {example.item for example in dataset.examples})
+    missing = sorted(str(item) for item in items - {example.item for example in whole.examples})
     if missing:
         raise DataError(
             f"{len(missing)} of {len(items)} items of the run have no label in the dataset now",
-            where=f"run {name}, dataset {dataset.name}",
+            where=f"run {name}, dataset {whole.name}",
             fix="name the dataset it was made on with --dataset",
             problems=missing[:20],
         )
-    return dataset.where(lambda example: example.item in items)
+    asked = whole if max_items is None else take(whole, max_items, task, seed)
+    if not items <= {example.item for example in asked.examples}:
+        asked = whole  # changed labels change what is drawn
+    kept = [place for place, example in enumerate(asked.examples) if example.item in items]
+    return asked, asked if len(kept) == len(asked) else part_of(asked, kept, f"{len(kept)} of {len(asked)} examples")
 
 
 def _in_order(predictions: Predictions, dataset: Dataset) -> Predictions:
