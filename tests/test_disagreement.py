@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from typer.testing import CliRunner
 
 from llmclf.classifiers.probe import ProbeClassifier
+from llmclf.cli.app import app
 from llmclf.data.check import check
 from llmclf.data.read import load_dataset_files
 from llmclf.data.write import write_conversations, write_examples
@@ -201,3 +204,32 @@ def test_check_finds_annotations_that_do_not_fit() -> None:
     outside, twice = found.of("annotations_outside_task"), found.of("annotators_twice")
     assert outside is not None and "furious" in outside.sentence
     assert twice is not None and twice.count == 1
+
+
+def test_evaluate_shows_the_ceiling_where_there_are_several_annotators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table stands under the figures, and in the JSON."""
+    dataset = _voted(40, 4, 0.9)
+    write_conversations(tmp_path / "c.jsonl", dataset.conversations.values())
+    write_examples(tmp_path / "l.jsonl", dataset.examples)
+    (tmp_path / "llmclf.toml").write_text("version = 1\n")
+    for folder in ("tasks", "classifiers", "datasets"):
+        (tmp_path / "configs" / folder).mkdir(parents=True)
+    (tmp_path / "configs/tasks/upset.toml").write_text(
+        'version = 1\nquestion = "Upset?"\n[labels.upset]\nrole = "target"\ndefinition = "Upset."\n'
+        '[labels.brisk]\nrole = "adjacent"\ndefinition = "Brisk."\n'
+        '[labels.calm]\nrole = "clean"\ndefinition = "Calm."\n'
+    )
+    (tmp_path / "configs/classifiers/words.toml").write_text(
+        'version = 1\nkind = "keyword"\ntask = "upset"\n[[rules]]\nlabel = "upset"\nuser = ["terrible"]\n'
+    )
+    (tmp_path / "configs/datasets/voted.toml").write_text(
+        'version = 1\nconversations = "../../c.jsonl"\nlabels = "../../l.jsonl"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["evaluate", "words", "--dataset", "voted"])
+    assert shown.exit_code == 0, shown.output
+    assert "40 examples with several annotators" in " ".join(shown.output.split())
+    as_json = CliRunner().invoke(app, ["evaluate", "words", "--dataset", "voted", "--json"])
+    assert json.loads(as_json.stdout)["annotators"]["n"] == 40

@@ -398,7 +398,7 @@ def test_unknown_figures_show_as_question_marks_with_the_reason() -> None:
     labelled = dataset([example(i, label) for i, label in enumerate(labels)])
     text = shown(evaluate(Predictions(said(i) for i in range(100)), labelled, TASK))
     row = next(line for line in text.splitlines() if line.strip().startswith("recall"))
-    assert row.split()[:2] == ["recall", "?"] and "0.00-" in row
+    assert row.split()[:5] == ["recall", "(of", "this", "set)", "?"] and "0.00-" in row
     assert "needs 5 more" in " ".join(text.split())
 
 
@@ -407,7 +407,7 @@ def test_html_is_escaped_and_holds_the_same_rows() -> None:
     predictions, labelled = a_hundred()
     html = evaluate(predictions, replace(labelled, name="<script>"), TASK)._repr_html_()
     assert "<script>" not in html and "&lt;script&gt;" in html
-    assert "<td>recall</td>" in html and ">0.80</td>" in html and "<li>Recall and specificity" in html
+    assert "<td>recall (of this set)</td>" in html and ">0.80</td>" in html and "<li>Recall and specificity" in html
 
 
 def test_no_text_is_read_as_markup() -> None:

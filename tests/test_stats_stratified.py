@@ -15,7 +15,7 @@ from llmclf.stats import (
     Confusion,
     Sampling,
     confusion,
-    f1,
+    f_beta,
     flag_rate,
     precision,
     prevalence,
@@ -55,7 +55,8 @@ def test_point_values_are_weighted_ratios() -> None:
     assert specificity(table).value == pytest.approx(quiet / (quiet + alarm))
     assert prevalence(table).value == pytest.approx((found + missed) / 20_200)
     assert flag_rate(table).value == pytest.approx((found + alarm) / 20_200)
-    assert f1(table).value == pytest.approx(2 * found / (2 * found + missed + alarm))
+    assert f_beta(table, 1).value == pytest.approx(2 * found / (2 * found + missed + alarm))
+    assert f_beta(table).value == pytest.approx(5 * found / (5 * found + 4 * missed + alarm))
     assert recall(table).n_positives == 44
     assert recall(table).largest_weight_share == pytest.approx(100 / 480)
 
@@ -65,7 +66,7 @@ def test_intervals_enclose_values_between_0_and_1(counts: tuple[int, int, int, i
     """Whatever was counted, an interval lies between 0 and 1 and holds its value; too little gives none."""
     positive, flagged, _ = items(counts)
     table = confusion(positive, flagged, Sampling.simple(len(positive)), draws=200, seed=seed)
-    for rate in (recall, precision, specificity, prevalence, flag_rate, f1):
+    for rate in (recall, precision, specificity, prevalence, flag_rate, f_beta):
         got = rate(table)
         if got.is_known:
             low, high = interval(got)

@@ -88,7 +88,8 @@ def annotator_ceiling(
 
     Measures: F1 of the target and accuracy against the vote (the label most say; a tie goes to the example's own label
     where all are counted, and by chance among a part of them), and where every answered prediction has probabilities
-    the Jensen-Shannon divergence and the squared error against the shares of the annotations. Failed items are left
+    the Jensen-Shannon divergence and the squared error against the shares of the annotations. Annotations that are
+    not blind (made beside somebody's answer, as corrections are) are not counted. Failed items are left
     out and counted. Intervals cluster by group. Raises DataError where no example has two annotations for the task.
     """
     matched = match(predictions, dataset, task)
@@ -241,7 +242,7 @@ def _disagreement(votes: _Floats) -> _Floats:
 
 
 def _votes(example: Example, task: Task) -> list[int]:
-    said = [one.label for one in example.annotations if one.task == task.name]
+    said = [one.label for one in example.annotations if one.task == task.name and one.blind is not False]
     return [said.count(name) for name in task.label_names]
 
 

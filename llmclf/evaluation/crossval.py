@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from llmclf.classifiers.base import Classifier
 from llmclf.errors import ConfigError, DataError, ModelError, nearest
-from llmclf.types import Dataset, Prediction, Predictions, Task
+from llmclf.types import Dataset, Prediction, Predictions, Task, groups_of
 
 GROUP = "group"
-"""The name of `Example.group_or_conversation` among the things to hold out."""
+"""The name of what `groups_of` says among the things to hold out: shared conversation, group or pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _answers(
 
 def _values(dataset: Dataset, name: str) -> list[Hashable]:
     if name == GROUP:
-        return [example.group_or_conversation for example in dataset.examples]
+        return list(groups_of(dataset.examples))
     metadata = [dataset.conversation(example).metadata for example in dataset.examples]
     known = sorted({key for one in metadata for key in one})
     if name not in known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llmclf.errors import DataError
 from llmclf.stats import Sampling
-from llmclf.types import Dataset, Design, Example
+from llmclf.types import Dataset, Design, Example, groups_of
 
 _OF_THE_SET = {
     "unknown": "how the examples were drawn is not known",
@@ -35,9 +35,10 @@ def drawn(dataset: Dataset, examples: Sequence[Example]) -> Drawn:
     """How `examples` of `dataset` (those labelled for one task) stand for its population, by its design.
 
     A stratum without any labelled example leaves part of the population unseen: then only the set itself
-    can be spoken of. Raises DataError where design and examples contradict each other.
+    can be spoken of. Groups are those of `groups_of`. Raises DataError where design and examples contradict
+    each other.
     """
-    design, groups = dataset.design, [example.group_or_conversation for example in examples]
+    design, groups = dataset.design, groups_of(examples)
     where = f"dataset {dataset.name}, design {design.kind}"
     if design.kind in _OF_THE_SET:
         return Drawn(Sampling.simple(len(examples), groups), _OF_THE_SET[design.kind])

@@ -32,7 +32,7 @@ def about_data(sources: Mapping[str, int], simulated: bool, n: int, n_groups: in
         notes.append(f"{sources['silver']} of {n} labels are silver: a model gave them and no person has checked them.")
     if n_groups < n:
         notes.append(
-            f"Intervals count {counted(n_groups, 'group')}, not {n} items: items of a group are not independent."
+            f"Intervals count {counted(n_groups, 'group')}, not {n:,} items: items of a group are not independent."
         )
     return notes
 
@@ -69,14 +69,14 @@ def about_positives(recall: Estimate, n_positives: int) -> list[str]:
     return []
 
 
-def about_failures(errors: Sequence[ErrorInfo | None], failed_positives: int) -> list[str]:
-    """How many items failed, of which kinds, and what figures make of it."""
-    failed = Counter(error.kind for error in errors if error is not None)
+def about_failures(errors: Sequence[ErrorInfo], n: int, failed_positives: int) -> list[str]:
+    """How many of `n` items failed, of which kinds, and what figures make of it."""
+    failed = Counter(error.kind for error in errors)
     if not failed:
         return []
     kinds = ", ".join(f"{count} {kind}" for kind, count in failed.items())
-    said = f"{failed.total()} of {counted(len(errors), 'item')} failed ({kinds})"
-    if failed.total() == len(errors):
+    said = f"{failed.total()} of {counted(n, 'item')} failed ({kinds})"
+    if failed.total() == n:
         return [f"{said}. None was answered, so there is no figure."]
     return [
         f"{said}; targets among them: {failed_positives}. Recall counts those as missed; specificity leaves failed "
@@ -84,9 +84,9 @@ def about_failures(errors: Sequence[ErrorInfo | None], failed_positives: int) ->
     ]
 
 
-def first_messages(errors: Sequence[ErrorInfo | None], most: int = 2) -> tuple[str, ...]:
+def first_messages(errors: Sequence[ErrorInfo], most: int = 2) -> tuple[str, ...]:
     """The first error messages that differ, each on one line and not too long."""
-    lines = dict.fromkeys(" ".join(error.message.split()) for error in errors if error is not None and error.message)
+    lines = dict.fromkeys(" ".join(error.message.split()) for error in errors if error.message)
     return tuple(textwrap.shorten(line, _LONGEST_MESSAGE, placeholder=" ...") for line in list(lines)[:most])
 
 

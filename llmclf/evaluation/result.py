@@ -14,15 +14,19 @@ from llmclf.types import Costs, Estimate
 FIGURES = (
     "recall",
     "recall_answered",
+    "production_recall",
+    "recall_at_budget",
     "precision",
     "projected_precision",
     "specificity",
     "prevalence",
     "flag_rate",
     "f1",
+    "f_beta",
     "pr_auc",
     "roc_auc",
     "brier",
+    "calibration_slope",
     "dollars_per_1000",
 )
 """The estimates of an evaluation, in the order they are shown."""
@@ -52,6 +56,10 @@ class Evaluation:
     level: float
     """Of every interval; .95 unless asked otherwise."""
     costs: Costs
+    beta: float
+    """Of `f_beta`: how many times as important as precision recall is."""
+    review_share: float
+    """Of `recall_at_budget`: the share of all items that people can review, 0 to 1."""
     n: int
     """Labelled examples."""
     n_positives: int
@@ -70,9 +78,19 @@ class Evaluation:
     unlabelled: tuple[str, ...]
     """Items that were predicted but carry no label for the task; they are in no figure."""
     recall: Estimate
-    """Share of targets found; a failed target counts as missed. Not known where every item failed."""
+    """Share of targets found; a failed target counts as missed. Not known where every item failed.
+
+    Of the population where `knows_prevalence`, else of this set alone: see `production_recall`.
+    """
     recall_answered: Estimate
     """The same with failed targets left out."""
+    production_recall: Estimate
+    """`recall` where the design lets it speak for production; where it does not, no figure but the reason."""
+    recall_at_budget: Estimate
+    """Share of targets among the `review_share` of all items with the highest scores; failed items come last.
+
+    Not given where prevalence is not known: how far a budget reaches hangs on it.
+    """
     precision: Estimate
     """At the design's own prevalence; not given where that is not known."""
     specificity: Estimate
@@ -83,10 +101,14 @@ class Evaluation:
     projected_precision: Estimate
     """Precision if `costs.prevalence` of all items were targets."""
     f1: Estimate
+    f_beta: Estimate
+    """Precision and recall in one, recall `beta` times as important; f1 with beta 1."""
     pr_auc: Estimate
     """Average precision, at the prevalence of the population, or else of the set."""
     roc_auc: Estimate
     brier: Estimate
+    calibration_slope: Estimate
+    """1 is right; below 1 the probabilities are too sure of themselves. Whatever the prevalence."""
     dollars_per_1000: Estimate
     """Misses, false alarms, reviews and the model's price for 1,000 items at `costs.prevalence`.
 
@@ -100,6 +122,7 @@ class Evaluation:
     latency_p50: float | None
     """Seconds; None where nothing was timed."""
     latency_p95: float | None
+    latency_p99: float | None
     by_failure_mode: Mapping[str, Estimate] = field(default_factory=dict)
     """Recall of the targets that show each failure mode."""
     by_label: Mapping[str, Estimate] = field(default_factory=dict)

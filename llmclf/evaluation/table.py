@@ -12,17 +12,21 @@ from llmclf.stats import PRICE_UNKNOWN
 from llmclf.types import Estimate
 
 _ROWS = (
-    ("recall", "recall", ".2f"),
-    ("recall_answered", "recall of answered", ".2f"),
-    ("specificity", "specificity", ".3f"),
+    ("recall", "recall{of_set}", ".2f"),
+    ("recall_answered", "recall of answered{of_set}", ".2f"),
+    ("production_recall", "recall in production", ".2f"),
+    ("recall_at_budget", "recall, top {review} reviewed", ".2f"),
+    ("specificity", "specificity{of_set}", ".3f"),
     ("precision", "precision", ".2f"),
     ("projected_precision", "precision at {prevalence}", ".2f"),
     ("prevalence", "prevalence", ".2%"),
     ("flag_rate", "flag rate", ".2%"),
     ("f1", "F1", ".2f"),
+    ("f_beta", "F{beta:g}", ".2f"),
     ("pr_auc", "PR-AUC", ".2f"),
     ("roc_auc", "ROC AUC", ".2f"),
     ("brier", "Brier score", ".3f"),
+    ("calibration_slope", "calibration slope", ".2f"),
     ("dollars_per_1000", "dollars per 1,000", "$"),
 )
 _Row = tuple[str, str, str]
@@ -59,9 +63,14 @@ def _notes(evaluation: Evaluation) -> list[str]:
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, Estimate, str]]:
     """Name, estimate and format of every row that is estimated."""
-    prevalence = percent(evaluation.costs.prevalence)
+    words = {
+        "prevalence": percent(evaluation.costs.prevalence),
+        "review": percent(evaluation.review_share),
+        "beta": evaluation.beta,
+        "of_set": "" if evaluation.knows_prevalence else " (of this set)",
+    }
     figures = [
-        (title.format(prevalence=prevalence), getattr(evaluation, name), spec)
+        (title.format(**words), getattr(evaluation, name), spec)
         for name, title, spec in _ROWS
         if _is_shown(evaluation, name)
     ]
@@ -74,7 +83,11 @@ def _is_shown(evaluation: Evaluation, name: str) -> bool:
     """Left out: what says the same twice, and what the design does not allow (a note says so)."""
     if name == "recall_answered":
         return bool(evaluation.failed)
-    return evaluation.knows_prevalence or name not in ("precision", "prevalence", "f1")
+    if name == "production_recall":
+        return not evaluation.knows_prevalence
+    if name == "f_beta" and evaluation.beta == 1:
+        return False
+    return evaluation.knows_prevalence or name not in ("recall_at_budget", "precision", "prevalence", "f1", "f_beta")
 
 
 def _title(evaluation: Evaluation) -> str:
@@ -111,7 +124,8 @@ def _short_reason(why_not: str) -> str:
 
 def _plain_rows(evaluation: Evaluation) -> list[_Row]:
     """What was counted or measured, not estimated."""
-    cost, p50, p95 = evaluation.cost_per_item_usd, evaluation.latency_p50, evaluation.latency_p95
+    cost = evaluation.cost_per_item_usd
+    seconds = (evaluation.latency_p50, evaluation.latency_p95, evaluation.latency_p99)
     counts = evaluation.counts
     rows = []
     if any(counts.values()):
@@ -119,7 +133,8 @@ def _plain_rows(evaluation: Evaluation) -> list[_Row]:
             ("found / missed", f"{counts['tp']} / {counts['fn']}", ""),
             ("false alarms / quiet", f"{counts['fp']} / {counts['tn']}", ""),
         ]
+        rows += [(f"failed: {kind}", str(count), "") for kind, count in evaluation.failed.items()]
     rows.append(("model, per item", "price unknown" if cost is None else usd_text(cost), ""))
-    if p50 is not None and p95 is not None:
-        rows.append(("seconds, p50 / p95", f"{seconds_text(p50)} / {seconds_text(p95)}", ""))
+    if evaluation.latency_p50 is not None:
+        rows.append(("seconds, p50 / p95 / p99", " / ".join(map(seconds_text, seconds)), ""))
     return rows

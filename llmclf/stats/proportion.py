@@ -72,8 +72,8 @@ def group_codes(groups: Sequence[Hashable] | NDArray[np.generic]) -> NDArray[np.
     if isinstance(groups, np.ndarray):
         codes: NDArray[np.intp] = np.unique(groups, return_inverse=True)[1].astype(np.intp)
     else:
-        seen: dict[Hashable, int] = {}
-        codes = np.fromiter((seen.setdefault(group, len(seen)) for group in groups), np.intp, len(groups))
+        number = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+        codes = np.fromiter(map(number.__getitem__, groups), np.intp, len(groups))
     return None if len(codes) == 0 or int(codes.max()) + 1 == len(codes) else codes
 
 

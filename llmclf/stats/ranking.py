@@ -144,11 +144,14 @@ def _bootstrapped(key: NDArray[np.intp], width: int, sampling: Sampling, rng: np
     if sampling.group is None and sampling.relative is None:
         return rng.standard_gamma(np.bincount(key, minlength=width).astype(float), (REPLICATES, width))
     group = np.arange(len(key)) if sampling.group is None else sampling.group
-    relative = np.ones(len(key)) if sampling.relative is None else sampling.relative
+    # Items of one group and key share everything: they are summed once, not in every replicate.
+    alike, of_item = np.unique(group * width + key, return_inverse=True)
+    weight = np.bincount(of_item, weights=sampling.relative).astype(float)
+    of_group, of_key = np.divmod(alike, width)
     n_groups = int(group.max()) + 1
     sums = np.empty((REPLICATES, width))
     for row in sums:
-        row[:] = np.bincount(key, weights=relative * rng.standard_exponential(n_groups)[group], minlength=width)
+        row[:] = np.bincount(of_key, weights=weight * rng.standard_exponential(n_groups)[of_group], minlength=width)
     return sums
 
 

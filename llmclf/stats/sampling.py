@@ -58,7 +58,7 @@ class Sampling:
         if problems:
             raise DataError("items and strata do not fit", problems=problems)
         number = {name: place for place, name in enumerate(names)}
-        stratum = np.array([number[name] for name in strata], np.intp)
+        stratum = np.fromiter(map(number.__getitem__, strata), np.intp, len(strata))
         sizes = np.array([float(populations[name]) for name in names])
         return cls(stratum, sizes, group=_codes(groups, len(strata)))
 
@@ -113,6 +113,12 @@ class Sampling:
         """(n,) how many items of the population each item stands for."""
         weight = self.stratum_weight[self.stratum]
         return weight if self.relative is None else weight * self.relative
+
+    def heaviest(self, mask: NDArray[np.bool_]) -> int:
+        """The stratum of largest weight among those with an item of `mask` (among all, where there is none)."""
+        seen = np.bincount(self.stratum, weights=mask, minlength=len(self.population)) > 0
+        weight = self.stratum_weight
+        return int(np.argmax(np.where(seen, weight, -1.0) if seen.any() else weight))
 
     def alikeness(self, mask: NDArray[np.bool_]) -> float:
         """How many items of `mask` come together: the mean group, weighted by its own size (1: alone).

@@ -8,14 +8,14 @@ population, also where a stratum was labelled completely.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from llmclf.errors import DataError
+from llmclf.errors import ConfigError, DataError
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.totals import DRAWS, Unseen, cell_totals
 from llmclf.types import Estimate
@@ -110,24 +110,26 @@ def _unseen(target: NDArray[np.bool_], flag: NDArray[np.bool_], sampling: Sampli
     item may be anywhere: that no item of a large stratum was flagged (or that each was) does not say that
     none is. None of the four is a failed one: rates that leave failures out need both of their sides.
     """
-    return [
-        Unseen(_heaviest(flag, sampling), FOUND, _size(target & flag, target, sampling)),
-        Unseen(_heaviest(~flag, sampling), MISSED, _size(target & ~flag, target, sampling)),
-        Unseen(_heaviest(~target, sampling), FALSE_ALARM, _size(flag & ~target, target, sampling)),
-        Unseen(_heaviest(~target, sampling), QUIET, _size(~flag & ~target, ~target, sampling)),
+    unseen = [
+        Unseen(sampling.heaviest(flag), FOUND, _size(target & flag, target, sampling)),
+        Unseen(sampling.heaviest(~flag), MISSED, _size(target & ~flag, target, sampling)),
+        Unseen(sampling.heaviest(~target), FALSE_ALARM, _size(flag & ~target, target, sampling)),
+        Unseen(sampling.heaviest(~target), QUIET, _size(~flag & ~target, ~target, sampling)),
     ]
+    # An other in a stratum of others alone displaces no target: where strata are cut by a verdict, one more is put
+    # where it displaces most.
+    labels = np.bincount(sampling.stratum)
+    targets, flags = (np.bincount(sampling.stratum, weights=one) / labels for one in (target, flag))
+    size = _size(~target, target, sampling)
+    place = int(np.argmax(sampling.population * targets / (labels + size)))
+    if target.any() and place != unseen[-1].stratum:
+        unseen.append(Unseen(place, FALSE_ALARM if flags[place] > 0.5 else QUIET, size))
+    return unseen
 
 
 def _size(like: NDArray[np.bool_], others: NDArray[np.bool_], sampling: Sampling) -> float:
     """How many unseen items come together: as many as those of their kind do, or as `others` do where none was seen."""
     return sampling.alikeness(like if like.any() else others)
-
-
-def _heaviest(where: NDArray[np.bool_], sampling: Sampling) -> int:
-    """The stratum of largest weight among those with an item in `where` (among all, where there is none)."""
-    seen = np.bincount(sampling.stratum, weights=where, minlength=len(sampling.population)) > 0
-    weight = sampling.stratum_weight
-    return int(np.argmax(np.where(seen, weight, -1.0) if seen.any() else weight))
 
 
 def recall(
@@ -173,10 +175,17 @@ def flag_rate(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     return _rate(confusion, flagged, quiet, level, seen, 1, "answered items", "flag rate")
 
 
-def f1(confusion: Confusion, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
-    """2 found / (2 found + missed + false alarms), failed targets among the missed."""
-    found, lost = (FOUND, FOUND), (MISSED, FAILED_TARGET, FALSE_ALARM)
-    return _rate(confusion, found, lost, level, confusion.n_positives, least, "positives", "F1")
+def f_beta(confusion: Confusion, beta: float = 2.0, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
+    """Precision and recall in one, recall `beta` times as important (van Rijsbergen 1979); F1 with `beta` 1.
+
+    With b = beta squared: (1 + b) found / ((1 + b) found + b missed + false alarms), failed targets among the
+    missed. Raises ConfigError unless `beta` is above 0.
+    """
+    if not (math.isfinite(beta) and beta > 0):
+        raise ConfigError("beta must be a number above 0", where="f_beta", got=beta)
+    found = {FOUND: 1 + beta**2}
+    lost = {MISSED: beta**2, FAILED_TARGET: beta**2, FALSE_ALARM: 1.0}
+    return _rate(confusion, found, lost, level, confusion.n_positives, least, "positives", f"F{beta:g}")
 
 
 def interval_of(
@@ -217,18 +226,27 @@ def _short(number: float) -> str:
 
 def _rate(
     confusion: Confusion,
-    hits: Sequence[int],
-    misses: Sequence[int],
+    hits: Sequence[int] | Mapping[int, float],
+    misses: Sequence[int] | Mapping[int, float],
     level: float,
     seen: int,
     least: int,
     unit: str,
     noun: str,
 ) -> Estimate:
-    top, rest = confusion.draws[:, list(hits)].sum(axis=1), confusion.draws[:, list(misses)].sum(axis=1)
-    hit, miss = float(confusion.totals[list(hits)].sum()), float(confusion.totals[list(misses)].sum())
+    """hits / (hits + misses): sums of cells, each counted once or as often as its mapping says."""
+    counted, lost = _times(hits), _times(misses)
+    top, rest = confusion.draws @ counted, confusion.draws @ lost
+    hit, miss = float(confusion.totals @ counted), float(confusion.totals @ lost)
     if noun != "prevalence" and not (seen and confusion.n_answered):
         absent = f"no {unit}" if confusion.n_answered else "every item failed"
         return Estimate.unknown(f"{absent}: {noun} can't be known", n_positives=confusion.n_positives, method=METHOD)
     drawn = np.divide(top, top + rest, out=np.zeros_like(top), where=top + rest > 0)
     return interval_of(confusion, hit / (hit + miss), drawn, level=level, seen=seen, least=least, unit=unit, noun=noun)
+
+
+def _times(cells: Sequence[int] | Mapping[int, float]) -> NDArray[np.float64]:
+    """(6,) how often each cell is counted."""
+    times = np.zeros(6)
+    times[list(cells)] = list(cells.values()) if isinstance(cells, Mapping) else 1.0
+    return times

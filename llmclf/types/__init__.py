@@ -4,6 +4,7 @@
     task           Task, Label, Rule, FailureMode, Guideline
     costs          Costs
     dataset        Item, Annotation, Example, Stratum, Design, Dataset
+    groups         groups_of: which examples hang together
     estimate       Estimate
     prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo
 
@@ -34,6 +35,7 @@ from llmclf.types.dataset import (
     dataset_of,
 )
 from llmclf.types.estimate import Estimate
+from llmclf.types.groups import groups_of
 from llmclf.types.hashing import canonical_json, content_hash
 from llmclf.types.prediction import (
     USAGE_COUNTS,
@@ -84,4 +86,5 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "dataset_of",
+    "groups_of",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 OnError = Literal["review", "miss"]
+DAYS_PER_MONTH = 30.4
 
 
 @dataclass(frozen=True, slots=True)
