@@ -1,9 +1,9 @@
 """How often intervals of specificity and precision hold where the rate lies near 0 or near 1; part of coverage.py.
 
 Sets of 10 and 40 items a side, two and four strata of unequal weight, and groups of five. A false alarm rate
-near 1 is as possible as one near 0: a classifier that flags everything has specificity 0. Not among them is a
-heavy stratum in which the classifier finds targets and raises no alarm, and of which the sample shows no flagged
-item: there precision is higher than any sample can tell, and its interval held .78 of the time.
+near 1 is as possible as one near 0: a classifier that flags everything has specificity 0. `hidden_finds` stands
+apart: a heavy stratum in which the classifier finds targets and raises no alarm, and of which a small sample shows
+no flagged item. There precision is higher than the sample can tell.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from coverage_ways import Interval, held
 
 from llmclf.stats import Sampling, confusion, precision, specificity
 from llmclf.types import Estimate
@@ -102,12 +103,20 @@ def settings() -> list[Ends]:
     return [*plain, *two, *four, *sure, *groups]
 
 
-def measure(number: int, repetitions: int) -> dict[str, Any]:
+def hidden_finds() -> list[Ends]:
+    """Two strata; in the heavier one nothing but targets is flagged, and few of them are labelled."""
+    return [
+        Ends(f"two strata {drawn}, finds {rate * found:.3g} of the heavy one", (1000, 9000), drawn, *rates)
+        for drawn in ((50, 20), (50, 50), (50, 200))
+        for rate, found in ((0.02, 0.5), (0.05, 0.5), (0.05, 0.9))
+        for rates in [((0.3, rate), (0.9, found), (0.3, 0.0))]
+    ]
+
+
+def measure(setting: Ends, repetitions: int) -> dict[str, Any]:
     """Coverage and mean width in one setting; a sample without what a rate is a share of claims nothing."""
-    setting = settings()[number]
-    rng, truth = np.random.default_rng([11, number]), setting.truth()
-    held: dict[str, list[bool]] = {figure: [] for figure in FIGURES}
-    widths: dict[str, list[float]] = {figure: [] for figure in FIGURES}
+    rng, truth = np.random.default_rng([11, *setting.name.encode()]), setting.truth()
+    made: dict[str, list[Interval]] = {figure: [] for figure in FIGURES}
     for repetition in range(repetitions):
         positive, flagged, sampling = setting.sample(rng)
         table = confusion(positive, flagged, sampling, draws=DRAWS, seed=repetition)
@@ -115,16 +124,9 @@ def measure(number: int, repetitions: int) -> dict[str, Any]:
         for figure, estimate in zip(FIGURES, estimates, strict=True):
             if estimate.low is not None and estimate.high is not None:
                 slack = 1e-9  # of a truth of exactly 0 or 1
-                held[figure].append(estimate.low - slack <= truth[figure] <= estimate.high + slack)
-                widths[figure].append(estimate.high - estimate.low)
+                made[figure].append((estimate.low - slack, estimate.high + slack))
     return {
         "setting": setting.name,
         "truth": {name: round(value, 5) for name, value in truth.items()},
-        **{
-            figure: {
-                "coverage": round(float(np.mean(held[figure])), 4),
-                "width": float(f"{np.mean(widths[figure]):.3g}"),
-            }
-            for figure in FIGURES
-        },
+        **{figure: held(made[figure], truth[figure]) for figure in FIGURES},
     }

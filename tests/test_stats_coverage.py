@@ -16,19 +16,29 @@ def test_the_coverage_benchmark_reports_every_arm() -> None:
     )
     document = json.loads(done.stdout)
     assert set(document) >= {"figures", "goals", "holds", "machine"}
+    figures = document["figures"]
     assert [goal["name"] for goal in document["goals"]] == [
-        "worst coverage of recall",
-        "mean coverage of recall",
-        "worst coverage of prevalence",
-        "mean coverage of prevalence",
-        "worst coverage of specificity near 0 and 1",
-        "worst coverage of precision near 0 and 1",
-    ]
-    assert all(row["specificity"]["coverage"] >= 0.8 for row in document["figures"]["ends"])
-    settings = document["figures"]["settings"]
-    assert len(settings) >= 14
+        f"{what} coverage of {figure}"
+        for figure in (
+            "recall",
+            "prevalence",
+            "prevalence judged, labels random",
+            "prevalence judged, labels by verdict",
+        )
+        for what in ("worst", "mean")
+    ] + ["worst coverage of specificity near 0 and 1", "worst coverage of precision near 0 and 1"]
+    assert all(row["specificity"]["coverage"] >= 0.8 for row in figures["ends"])
+    assert len(figures["judged"]) == 54
+    assert all(row["llmclf"]["coverage"] >= 0.75 for row in figures["judged"])  # forty repetitions tell no more
+    of_random = [row for row in figures["judged"] if row["drawn"] == "random"]
+    assert all(0 <= row[way]["coverage"] <= 1 for row in of_random for way in ("judgy", "PPI++"))
+    assert figures["judgy, prevalence judged, labels random"]["worst"] < 0.7
+    assert figures["PPI++, prevalence judged, labels random"]["worst"] < 0.7
+    assert {"worst_error", "mean_error"} < set(figures["llmclf, recall"])
+    settings = figures["settings"]
+    assert len(settings) >= 20
     for row in settings:
         for arm in ("llmclf", "prior in every stratum", "bootstrap", "wald"):
             assert 0 <= row[arm]["recall"]["coverage"] <= 1
-        assert row["llmclf"]["recall"]["coverage"] >= 0.8  # forty repetitions tell no more
-    assert document["figures"]["bootstrap, recall"]["worst"] < 0.7
+        assert row["llmclf"]["recall"]["coverage"] >= 0.8
+    assert figures["bootstrap, recall"]["worst"] < 0.7
