@@ -1,52 +1,58 @@
-"""Conditions on an evaluation, such as `recall.low>=0.7`, for gates in CI."""
+"""Conditions on the figures of a result, such as `recall.low>=0.7`, for gates in CI."""
 
 from __future__ import annotations
 
 import operator
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from llmclf.errors import ConfigError, nearest
 
-_FORM = re.compile(r"\s*([a-z0-9_]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*([0-9.eE+-]+)\s*")
+_FORM = re.compile(
+    r"\s*([a-z0-9_]+)(?:\.(value|low|high))?\s*(>=|<=|>|<)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+)
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_ESTIMATE = "Estimate"
+_NUMBERS = ("int", "float", "float | None", "int | None")
 
 
-def check_requirements(conditions: Sequence[str]) -> None:
-    """Raises ConfigError for a condition that can't be read or names no figure: before anything is paid for."""
-    from dataclasses import fields
+def check_requirements(conditions: Sequence[str], of: type | None = None) -> None:
+    """Raises ConfigError that lists every condition that can't be read or names no figure: before anything is paid for.
 
+    `of` is the class of the result, a dataclass; its figures are its Estimates and plain numbers. Default: Evaluation.
+    """
     from llmclf.evaluation import Evaluation
 
-    known = [field.name for field in fields(Evaluation)]
+    kinds = {field.name: str(field.type) for field in fields(of or Evaluation)}  # types are text here
+    figures = [name for name, kind in kinds.items() if kind in (_ESTIMATE, *_NUMBERS)]
+    problems = []
     for condition in conditions:
         match = _FORM.fullmatch(condition)
         if match is None:
-            raise ConfigError("a condition looks like recall.low>=0.7", where="--require", got=condition)
-        if match[1] not in known:
-            raise ConfigError("there is no such figure", where="--require", got=match[1], fix=nearest(match[1], known))
+            problems.append(f"{condition!r}: a condition looks like recall.low>=0.7")
+        elif match[1] not in figures:
+            problems.append(f"{condition!r}: there is no figure {match[1]!r}; {nearest(match[1], figures)}")
+        elif match[2] and kinds[match[1]] != _ESTIMATE:
+            problems.append(f"{condition!r}: {match[1]} is a plain number, it has no .{match[2]}")
+    if problems:
+        raise ConfigError("these conditions can't be checked", where="--require", problems=problems)
 
 
-def failed_requirements(evaluation: Mapping[str, Any], conditions: Sequence[str]) -> list[str]:
-    """The conditions that `evaluation` (as JSON types) does not meet, each with what it got.
+def failed_requirements(result: Mapping[str, Any], conditions: Sequence[str]) -> list[str]:
+    """The conditions (that `check_requirements` let pass) which `result` (as JSON types) does not meet.
 
-    A figure that is not estimable fails. Raises ConfigError for a condition that can't be read or
-    names a figure that is not there.
+    Each with what was got. A figure, or an end of its interval, that is not known fails with its reason.
     """
     failed = []
     for condition in conditions:
         match = _FORM.fullmatch(condition)
-        if match is None:
-            raise ConfigError("a condition looks like recall.low>=0.7", where="--require", got=condition)
+        assert match is not None
         name, part, sign, limit = match.groups()
-        if name not in evaluation:
-            raise ConfigError(
-                "there is no such figure", where="--require", got=name, fix=nearest(name, list(evaluation))
-            )
-        figure = evaluation[name]
-        value = figure.get(part or "value") if isinstance(figure, Mapping) else figure
+        figure = result[name]
+        value = figure[part or "value"] if isinstance(figure, Mapping) else figure
         if value is None or not _COMPARE[sign](float(value), float(limit)):
-            why = f" ({figure['why_not']})" if isinstance(figure, Mapping) and figure.get("why_not") else ""
+            why = f" ({figure['why_not']})" if isinstance(figure, Mapping) and figure["why_not"] else ""
             failed.append(f"{condition}: got {'nothing' if value is None else f'{float(value):.4g}'}{why}")
     return failed

@@ -1,0 +1,209 @@
+"""A comparison for people: the sentence first, figures side by side, then what B gains and loses item by item."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from llmclf.evaluation.comparison import Change, Comparison
+from llmclf.evaluation.rates import rate_text
+from llmclf.evaluation.result import Evaluation
+from llmclf.render.conversation import for_terminal
+from llmclf.render.tables import TableText, counted, html_table, rich_table, seconds_text, usd_text
+from llmclf.stats import Discordance, MoreLabels
+from llmclf.types import Estimate
+
+MOST_LISTED = 10
+"""Gains, losses and failures that are shown of each."""
+_MOST_LABELS = "100,000"
+_LONGEST_SETTING = 28
+
+
+def sentence_of(comparison: Comparison) -> str:
+    """Better, worse, or not decided and how many more labels would decide."""
+    usd, per = comparison.dollars, f"per 1,000 {comparison.unit}s"
+    if usd.value is None or usd.low is None or usd.high is None:
+        return f"Not decided: {usd.why_not}."
+    if comparison.verdict == "not decided":
+        looks = f"B looks {_cheaper(usd.value)}" if usd.value else "B costs as much as A"
+        between = f"anything from {_cheaper(usd.low)} to {_cheaper(usd.high)} is likely"
+        return f"Not decided: {looks} {per}, but {between}. {_more(comparison.more)}"
+    ends = sorted((abs(usd.low), abs(usd.high)))
+    how = "cheaper" if usd.value < 0 else "dearer"
+    return f"B is {comparison.verdict}: {usd_text(abs(usd.value))} ({_between(ends)}) {how} {per}."
+
+
+def tables_of(comparison: Comparison) -> tuple[TableText, ...]:
+    """Figures, settings that differ, gains, losses and failures; a table without a row is left out."""
+    listed = (
+        _changes(comparison.gains, "Gains: {} that B has right and A wrong"),
+        _changes(comparison.losses, "Losses: {} that A has right and B wrong"),
+        _changes(comparison.failures, "Failed on one side: {}, neither gain nor loss"),
+    )
+    return tuple(table for table in (_figures(comparison), _settings(comparison), *listed) if table.rows)
+
+
+def rich_of(comparison: Comparison) -> Any:
+    """All tables for rich, and the prompt's difference last."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts = [rich_table(table) for table in tables_of(comparison)]
+    parts = [piece for part in parts for piece in (part, Text(""))]
+    if comparison.prompt_diff:
+        parts += [Text("Prompt, from A to B", style="bold"), Text(for_terminal(comparison.prompt_diff))]
+    return Group(*parts)
+
+
+def html_of(comparison: Comparison) -> str:
+    """The same as an HTML fragment, every text escaped."""
+    diff = f"<pre>{escape(comparison.prompt_diff)}</pre>" if comparison.prompt_diff else ""
+    return "".join(html_table(table) for table in tables_of(comparison)) + diff
+
+
+def _figures(comparison: Comparison) -> TableText:
+    a = comparison.a
+    where = f"the same {counted(comparison.items, 'item')} of {a.dataset}, {counted(comparison.positives, 'target')}"
+    title = f"{sentence_of(comparison)}\nA: {comparison.names[0]}\nB: {comparison.names[1]}\n{a.task} on {where}"
+    stamps = tuple(name for name, on in (("SIMULATED", a.simulated), ("SYNTHETIC", a.synthetic)) if on)
+    notes = (*_tests(comparison), *_reasons(comparison), *comparison.notes)
+    heads = ("figure", "A", "B", "B less A")
+    return TableText(title, heads, tuple(_rows(comparison)), notes, stamps, right=(1, 2, 3))
+
+
+def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    a, b = comparison.a, comparison.b
+    quiet = (_complement(a.specificity), _complement(b.specificity))
+    rows = [
+        ("dollars per 1,000", _cell(a.dollars_per_1000, usd_text), _cell(b.dollars_per_1000, usd_text),
+         _cell(comparison.dollars, _signed_usd)),
+        ("recall", _cell(a.recall, rate_text), _cell(b.recall, rate_text), _cell(comparison.recall, _signed_rate)),
+        ("false-alarm rate", *(_cell(one, _rate3) for one in quiet), _cell(comparison.false_alarms, _signed_rate3)),
+        _counts("found / missed", a, b, ("tp", "fn")),
+        _counts("false alarms / quiet", a, b, ("fp", "tn")),
+    ]  # fmt: skip
+    if a.failed or b.failed:
+        rows.append(("failed", *(_failed(one) for one in (a, b)), ""))
+    models = [one.cost_per_item_usd for one in (a, b)]
+    rows.append(("model, per item", *("unknown" if usd is None else usd_text(usd) for usd in models), ""))
+    if a.latency_p95 is not None and b.latency_p95 is not None:
+        rows.append(("seconds, p95", seconds_text(a.latency_p95), seconds_text(b.latency_p95), ""))
+    return rows
+
+
+def _counts(name: str, a: Evaluation, b: Evaluation, of: tuple[str, str]) -> tuple[str, ...]:
+    return (name, *(" / ".join(str(one.counts[cell]) for cell in of) for one in (a, b)), "")
+
+
+def _failed(one: Evaluation) -> str:
+    return "\n".join(f"{count} {kind}" for kind, count in one.failed.items()) or "0"
+
+
+def _tests(comparison: Comparison) -> list[str]:
+    """Both exact tests in words."""
+    targets, others = comparison.targets, comparison.others
+    return [
+        f"B alone finds {counted(targets.gains, 'target')}, A alone {targets.losses}{_chance(targets)}.",
+        f"B alone leaves {counted(others.gains, 'other')} quiet, A alone {others.losses}{_chance(others)}.",
+    ]
+
+
+def _chance(found: Discordance) -> str:
+    """The p and its test; nothing where the two never differ."""
+    if not found.gains + found.losses:
+        return ""
+    how = "exact McNemar" if found.method == "mcnemar-exact" else "exact, groups swapped whole"
+    return f": p {'< 0.001' if found.p < 0.001 else f'{found.p:.2g}'} ({how})"
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    """Why figures have no value, each reason once."""
+    named = [("dollars", comparison.dollars), ("recall", comparison.recall), ("false alarms", comparison.false_alarms)]
+    titles: dict[str, list[str]] = {}
+    for title, one in named:
+        if one.why_not:
+            titles.setdefault(one.why_not, []).append(title)
+    return [f"{', '.join(figures)}: {why}." for why, figures in titles.items()]
+
+
+def _settings(comparison: Comparison) -> TableText:
+    rows = [(name, *(_setting(value) for value in pair)) for name, pair in comparison.settings.items()]
+    return TableText("Settings that differ", ("setting", "A", "B"), tuple(rows))
+
+
+def _setting(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return "-" if value in (None, "") else textwrap.shorten(text, _LONGEST_SETTING, placeholder=" ...")
+
+
+def _changes(changes: Sequence[Change], words: str) -> TableText:
+    rows = [(f"{one.item}\n({one.label})", _said(one.a, one.a_score), _said(one.b, one.b_score)) for one in changes]
+    rest = len(changes) - MOST_LISTED
+    notes = (f"and {rest} more; --json has all",) if rest > 0 else ()
+    return TableText(
+        words.format(counted(len(changes), "item")), ("item (true label)", "A", "B"), tuple(rows[:MOST_LISTED]), notes
+    )
+
+
+def _said(said: str, score: float | None) -> str:
+    return said if score is None else f"{said}\n{rate_text(score)}"
+
+
+def _cheaper(usd: float) -> str:
+    return f"{usd_text(abs(usd))} {'cheaper' if usd < 0 else 'dearer'}"
+
+
+def _between(ends: Sequence[float]) -> str:
+    return f"{usd_text(ends[0])}-{usd_text(ends[1])}"
+
+
+def _more(more: MoreLabels | None) -> str:
+    """How many more labels would decide, with the range that the difference leaves."""
+    if more is None:
+        return ""
+    if more.low is None:
+        return f"No number of labels up to {_MOST_LABELS} would decide."
+    targets = f"{more.positives:,} of them {'a target' if more.positives == 1 else 'targets'}"
+    if more.labels is None:
+        larger = f"about {more.low:,} if it is larger"
+        return f"No number of labels up to {_MOST_LABELS} would decide at that difference; {larger}."
+    high = f"{more.high:,}" if more.high is not None else f"more than {_MOST_LABELS}"
+    return f"About {more.labels:,} more labels would decide ({targets}; {more.low:,} to {high} are likely)."
+
+
+def _complement(rate: Estimate) -> Estimate:
+    """One minus a rate, its interval turned round."""
+    value, low, high = (None if end is None else 1 - end for end in (rate.value, rate.high, rate.low))
+    return Estimate(value, low, high, rate.method, why_not=rate.why_not)
+
+
+def _cell(estimate: Estimate, text: Callable[[float], str]) -> str:
+    """The value, and its interval on the next line."""
+    value = "?" if estimate.value is None else text(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    signed = text in (_signed_usd, _signed_rate, _signed_rate3)
+    return f"{value}\n{text(estimate.low)}{' to ' if signed else '-'}{text(estimate.high)}"
+
+
+def _rate3(share: float) -> str:
+    return rate_text(share, ".3f")
+
+
+def _signed_usd(usd: float) -> str:
+    return f"{_sign(usd)}{usd_text(abs(usd))}"
+
+
+def _signed_rate(share: float) -> str:
+    return f"{_sign(share)}{rate_text(abs(share))}"
+
+
+def _signed_rate3(share: float) -> str:
+    return f"{_sign(share)}{rate_text(abs(share), '.3f')}"
+
+
+def _sign(number: float) -> str:
+    return "-" if number < 0 else "+" if number > 0 else ""
