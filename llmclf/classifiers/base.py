@@ -12,6 +12,9 @@ from llmclf.errors import DataError, ModelError
 from llmclf.render.conversation import visible_turns
 from llmclf.types import Conversation, Dataset, ErrorInfo, Item, Prediction, Predictions, Task, content_hash
 
+SCALING = "scaling"
+"""The setting that says what probability a score is; it changes no score."""
+
 
 class Classifier(ABC):
     """Says which label a conversation (or a turn of it) has.
@@ -44,6 +47,12 @@ class Classifier(ABC):
         """`name@` and a hash over task, settings and learned values."""
         parts = (self.kind, self.task, dict(self.settings), self.threshold, self.learned)
         return f"{self.name}@{content_hash(parts)[:12]}"
+
+    @property
+    def configuration(self) -> str:
+        """A hash over task and settings: what decides scores, and so what a threshold was chosen for."""
+        settings = {name: value for name, value in self.settings.items() if name != SCALING}
+        return content_hash((self.kind, self.task, settings))[:16]
 
     def fit(self, dataset: Dataset) -> Self:
         """Learns from the labels of `dataset` for this task and returns the classifier itself."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from llmclf.classifiers.answer import Reading, read_explanation, read_letter
 from llmclf.classifiers.asking import Asker, Deadline, together
-from llmclf.classifiers.base import Classifier, check_conversation
-from llmclf.classifiers.items import conversation_of, holds_nothing
+from llmclf.classifiers.base import SCALING, Classifier, check_conversation
+from llmclf.classifiers.items import conversation_of, holds_nothing, rest_label
 from llmclf.classifiers.outcome import Bill, Outcome, combine_parts, combine_samples
 from llmclf.classifiers.questions import Questions
 from llmclf.classifiers.seeing import Shown, Sight, check_sight, parts_of
@@ -25,6 +25,7 @@ from llmclf.errors import ConfigError, DataError, ModelError
 from llmclf.llm.model import Model, Request, Response
 from llmclf.llm.runtime import Runtime
 from llmclf.render import Prompt, Window
+from llmclf.stats.thresholds import ScoreScaling
 from llmclf.types import Conversation, Dataset, Item, Prediction, Predictions, Task, content_hash
 
 
@@ -38,7 +39,7 @@ class LlmClassifier(Classifier):
     `samples` fresh answers make a score of their own: the target's share among them. `repair` asks
     once more where an answer can't be read. `window` shows a part of a long conversation, `chunk_turns`
     all of it in parts, of which the likeliest decides. `modality` says what becomes of recordings and
-    pictures. docs/classifiers.md has all of it.
+    pictures. `scaling` makes probabilities of scores. docs/classifiers.md has all of it.
     """
 
     kind = "llm"
@@ -62,8 +63,10 @@ class LlmClassifier(Classifier):
         seed: int = 0,
         name: str = "",
         threshold: float | None = 0.5,
+        scaling: ScoreScaling | None = None,
     ) -> None:
         super().__init__(task, name=name, threshold=threshold)
+        self.scaling = scaling
         if "conversation" not in prompt.placeholders:
             raise ConfigError("the prompt has no {{conversation}}", where=f"prompt {prompt.name}")
         self.prompt = prompt
@@ -98,6 +101,7 @@ class LlmClassifier(Classifier):
             "score_method": (self.score_method, None),
             "samples": (self.samples, 1),
             "repair": (self.repair, True),
+            SCALING: (self.scaling, None),
         }
         return {
             "prompt": self.prompt.id,
@@ -113,7 +117,7 @@ class LlmClassifier(Classifier):
     def id(self) -> str:
         """As of every classifier; hashed anew only where something changed, as each request and prediction bears it."""
         given = (self.name, self.threshold, self.task, self.prompt, self.model, self.answer, self.sight, self.shots)
-        key = (*given, self.shots_, self.seed, self.score_method, self.samples, self.repair)
+        key = (*given, self.shots_, self.seed, self.score_method, self.samples, self.repair, self.scaling)
         if self._known_id[0] != key:
             self._known_id = (key, super().id)
         return self._known_id[1]
@@ -177,12 +181,17 @@ class LlmClassifier(Classifier):
         conversations: Mapping[str, Conversation],
         items: Sequence[Item],
         on_done: Callable[[Prediction], None] | None = None,
+        *,
+        repeat: int = 0,
     ) -> Predictions:
-        """One prediction for each item, in order. `on_done` is called with each as it comes in, on another thread."""
+        """One prediction for each item, in order. `on_done` is called with each as it comes in, on another thread.
+
+        Each `repeat` from 0 is a fresh answer to the same question.
+        """
         self._check_shots(items)
         for item in items:  # all of them, before the first is paid for
             holds_nothing(conversation_of(conversations, item), self.task, item)
-        return Predictions(self.runtime.run(self._predict_all(conversations, items, on_done)))
+        return Predictions(self.runtime.run(self._predict_all(conversations, items, on_done, repeat)))
 
     async def aclassify(
         self, conversation: Conversation, turn: int | None = None, *, timeout: float | None = None, repeat: int = 0
@@ -227,13 +236,14 @@ class LlmClassifier(Classifier):
         conversations: Mapping[str, Conversation],
         items: Sequence[Item],
         on_done: Callable[[Prediction], None] | None,
+        repeat: int,
     ) -> list[Prediction]:
         found: dict[int, Prediction] = {}
         rest = iter(enumerate(items))
 
         async def work() -> None:
             for place, item in rest:  # shared by all workers: each takes the next
-                prediction = await self.aclassify(conversations[item.conversation_id], item.turn)
+                prediction = await self.aclassify(conversations[item.conversation_id], item.turn, repeat=repeat)
                 found[place] = prediction
                 if on_done:
                     on_done(prediction)
@@ -286,10 +296,21 @@ class LlmClassifier(Classifier):
             score=reading.score,
             score_method=reading.score_method,
             threshold=self.threshold,
+            probabilities=self._probabilities(reading),
+            probabilities_at=self.scaling.prevalence if self.scaling and reading.score is not None else None,
             evidence=reading.evidence,
             rationale=reading.rationale,
             **known,
         )
+
+    def _probabilities(self, reading: Reading) -> dict[str, float] | None:
+        """The target's chance by the scaling. The rest goes to the label said, or where that is the target to clean."""
+        if self.scaling is None or reading.score is None:
+            return None
+        target = self.task.target
+        chance = float(self.scaling.probabilities([reading.score])[0])
+        other = reading.label if reading.label != target else rest_label(self.task)
+        return dict.fromkeys(self.task.label_names, 0.0) | {target: chance, other: 1.0 - chance}
 
     # --- what can't be ----------------------------------------------------------------------
 

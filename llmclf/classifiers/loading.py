@@ -13,6 +13,7 @@ from llmclf.errors import ConfigError
 from llmclf.llm.model import Model
 from llmclf.llm.runtime import Runtime
 from llmclf.render import Window, load_prompt
+from llmclf.stats.thresholds import ScoreScaling
 from llmclf.types import Dataset, Task
 
 
@@ -58,7 +59,10 @@ def make_classifier(
     runtime: Runtime | None = None,
     workspace: Path | None = None,
 ) -> Classifier:
-    """A classifier with the settings of `file` and nothing learned yet."""
+    """A classifier with the settings of `file` and nothing learned yet.
+
+    A scaling of scores in the file is used only while all that decides scores is as it was when it was fitted.
+    """
     if isinstance(file, KeywordFile):
         for rule in file.rules:
             task.check_label(rule.label)
@@ -69,13 +73,14 @@ def make_classifier(
             task,
             features=file.features,
             regularization=file.regularization,
+            learn_from=file.learn_from,
             seed=file.seed,
             name=name,
             threshold=file.threshold,
         )
     if runtime is None:
         raise ConfigError("an llm classifier needs a runtime", where=name, fix="pass runtime=llmclf.Runtime(...)")
-    return LlmClassifier(
+    asker = LlmClassifier(
         task,
         prompt=load_prompt(file.prompt, workspace),
         model=Model(file.model, file.thinking, file.temperature, file.max_output_tokens),
@@ -93,6 +98,10 @@ def make_classifier(
         name=name,
         threshold=file.threshold,
     )
+    origin = file.threshold_from
+    if origin and origin.scaling and origin.configuration == asker.configuration:
+        asker.scaling = ScoreScaling(**origin.scaling.model_dump())
+    return asker
 
 
 def probe_weights(name: str, file: ProbeFile, workspace: Path | None) -> Path:

@@ -221,7 +221,8 @@ class ProbeClassifier(Classifier):
 
     def _said(self, example: Example) -> list[tuple[str, float]]:
         """The labels to learn from an example and the share of it that each is: its own, or its annotators'."""
-        votes = Counter(one.label for one in example.annotations if one.task == self.task.name)
+        blind = [one for one in example.annotations if one.task == self.task.name and one.blind is not False]
+        votes = Counter(one.label for one in blind)
         if self.learn_from == "label" or not votes:
             return [(example.labels[self.task.name], 1.0)]
         return [(label, count / votes.total()) for label, count in sorted(votes.items())]

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from llmclf.cli.common import JsonOption, show, tell, workspace
+from llmclf.cli.label_plans import plan_labels
 from llmclf.cli.rendering import redactor, render
 
 app = typer.Typer(no_args_is_help=True, help="Conversations and labels: import, check, sample, label, split, render.")
 labels = typer.Typer(no_args_is_help=True, help="Labels that people wrote into a sheet.")
 app.add_typer(labels, name="labels")
 app.command()(render)
+app.command()(plan_labels)
 
 _Data = Annotated[str, typer.Argument(help="A dataset (name or .toml), or a file of conversations.", metavar="DATA")]
 _Task = Annotated[
