@@ -17,6 +17,7 @@ from llmclf.types import Dataset, Prediction, Predictions, Task, content_hash
 
 _NOT_INPUTS = {"budget_usd", "concurrency"}
 """Settings that change how a sweep runs, not what comes out: raising the cap continues the same sweep."""
+_OF_A_RACE = {"keep", "risk"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Inputs:
     @property
     def inputs_hash(self) -> str:
         """Over dataset, task, cells, seed and settings, not over budget and concurrency."""
-        config = {key: value for key, value in self.config.items() if key not in _NOT_INPUTS}
+        without = _NOT_INPUTS | (set() if self.file.strategy == "racing" else _OF_A_RACE)
+        config = {key: value for key, value in self.config.items() if key not in without}
         return content_hash(
             {
                 "dataset": self.dataset.content_hash,

@@ -22,6 +22,7 @@ from llmclf.sweeps.earlier import done_earlier, spent_earlier
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
 from llmclf.sweeps.money import caps_left
 from llmclf.sweeps.planned import Plan, PlannedCell, Span, scaled
+from llmclf.sweeps.racing import Track
 from llmclf.sweeps.tokens import Tokens, count_tokens
 from llmclf.types import Conversation, Dataset, Item, Task, Usage
 
@@ -48,12 +49,20 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
     read-only, no call is counted. Nothing is sent and nothing is written. Raises ConfigError or
     DataError as `run` does before it begins, but needs no vendor's key: `missing_keys` says which of
     them `run` will ask for, and `problems` what the workspace's rules would refuse.
+
+    Of a race nobody knows when cells are dropped: its range is from the one in which all but one cell of each race are
+    dropped after the first round to the whole grid.
     """
     inputs = sweep_inputs(file, dataset, task, runtime)
+    items = [example.item for example in inputs.dataset.examples]
+    first = Track.of(inputs.dataset, task, file).new(1) if file.strategy == "racing" else []
     cells: list[PlannedCell] = []
     before: dict[str, str] = {}
     for cell in inputs.cells:
-        cells.append(_planned(cell, inputs, runtime, before))
+        planned = _planned(cell, inputs, items, runtime, before)
+        if first and planned.calls:
+            planned = replace(planned, first_round=_planned(cell, inputs, first, runtime, before))
+        cells.append(planned)
         before.setdefault(cell.answers_id, cell.label)
     return Plan(
         tuple(cells),
@@ -64,6 +73,7 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
         spent_earlier(runtime.store, inputs.inputs_hash) / 1e9,
         _missing_keys((cell.file.model for cell in inputs.cells if isinstance(cell.file, LlmFile)), runtime),
         caps_left(runtime, inputs.inputs_hash, file.budget_usd),
+        len(first),
     )
 
 
@@ -107,9 +117,10 @@ def _done_earlier(cell: Cell, inputs: Inputs, runtime: Runtime) -> bool:
     return done_earlier(runtime.store, cell, inputs.dataset.content_hash) is not None
 
 
-def _planned(cell: Cell, inputs: Inputs, runtime: Runtime, before: Mapping[str, str]) -> PlannedCell:
-    """What one cell would do; `before` are the answers that cells before it will have bought, by label."""
-    items = [example.item for example in inputs.dataset.examples]
+def _planned(
+    cell: Cell, inputs: Inputs, items: Sequence[Item], runtime: Runtime, before: Mapping[str, str]
+) -> PlannedCell:
+    """What one cell would do about `items`; `before` are answers that cells before it will have bought, by label."""
     known: dict[str, Any] = {"simulated": cell.simulated, "settings": cell.settings, "label": cell.label}
     classifier = cell.classifier(inputs.task, runtime)
     if not isinstance(classifier, LlmClassifier):

@@ -57,6 +57,13 @@ class PlannedCell:
     seconds_by: str = ""
     """What `seconds` goes by; empty where nothing is asked."""
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    first_round: PlannedCell | None = None
+    """In a race: what it would do in the first round alone. None where it is no part of one, or asks nobody."""
+
+    @property
+    def at_least(self) -> PlannedCell:
+        """What it would do if a race dropped it as soon as it can."""
+        return self.first_round or self
 
     def to_dict(self) -> dict[str, Any]:
         """The planned cell as JSON types."""
@@ -77,6 +84,7 @@ class PlannedCell:
             "usd_per_1000_items": None if self.per_1000_usd is None else list(self.per_1000_usd),
             "same_answers_as": self.same_as,
             "problems": list(self.problems),
+            "calls_in_first_round": None if self.first_round is None else self.first_round.calls,
         }
 
 
@@ -101,6 +109,8 @@ class Plan:
     """A sentence for each key that is not there: running needs it, planning does not."""
     caps: tuple[CapLeft, ...] = ()
     """The caps that would hold, the one with least left first."""
+    first_round: int = 0
+    """Items of the first round of a race; 0 where every cell is asked about every item."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -111,13 +121,18 @@ class Plan:
 
     @property
     def calls(self) -> int:
-        """Calls to real models that would be made."""
+        """Calls to real models that would be made; in a race: at most."""
         return sum(planned.calls for planned in self.cells if not planned.simulated)
+
+    @property
+    def calls_least(self) -> int:
+        """In a race: calls to real models if all cells but one were dropped after the first round."""
+        return round(_least([(cell.at_least.calls, cell.calls) for cell in self._bought(simulated=False)]))
 
     @property
     def usd(self) -> Span:
         """Dollars of all real cells with a known price."""
-        return _total([p.usd for p in self.cells if p.usd is not None and not p.simulated])
+        return _raced([(cell.at_least.usd, cell.usd) for cell in self._bought(simulated=False)])
 
     @property
     def leaving(self) -> dict[str, int]:
@@ -136,8 +151,13 @@ class Plan:
     @property
     def minutes(self) -> Span:
         """Minutes for everything, by what the store says of each model, else by a guess."""
-        total = _total([planned.seconds for planned in self.cells])
-        return Span(total.low / 60, total.high / 60)
+        races = [self._bought(simulated=simulated) for simulated in (False, True)]
+        real, made_up = (_raced([(cell.at_least.seconds, cell.seconds) for cell in race]) for race in races)
+        return scaled(real.plus(made_up), 1 / 60)
+
+    def _bought(self, *, simulated: bool) -> list[PlannedCell]:
+        """The cells of one race, those left out that share the answers of another one."""
+        return [planned for planned in self.cells if planned.simulated == simulated and not planned.same_as]
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
@@ -145,6 +165,8 @@ class Plan:
             "items": self.items,
             "positives": self.positives,
             "calls": self.calls,
+            "calls_least": self.calls_least,
+            "first_round": self.first_round,
             "usd": list(self.usd),
             "minutes": list(self.minutes),
             "budget_usd": self.budget_usd,
@@ -173,6 +195,12 @@ class Plan:
             f"{counted(self.calls, 'call')} to real models, "
             f"{_range(usd, 2)} dollars, {_range(minutes, 1)} minutes."
         ]
+        if self.first_round:
+            calls = f", from {counted(self.calls_least, 'call')} on," if self.calls else ""
+            said.append(
+                f"It is a race: the low ends{calls} are for all cells but one dropped after the first round of "
+                f"{counted(self.first_round, 'item')}, the high ends for none dropped at all."
+            )
         if self.spent_earlier_usd:
             said.append(f"Earlier executions of this sweep spent ${self.spent_earlier_usd:.2f}; the cap counts them.")
         said += [f"It would be refused: {problem.rstrip('.')}." for problem in self.problems]
@@ -214,8 +242,15 @@ def scaled(each: tuple[float, float], times: float) -> Span:
     return Span(each[0] * times, each[1] * times)
 
 
-def _total(spans: Sequence[Span]) -> Span:
-    return Span(sum(span.low for span in spans), sum(span.high for span in spans))
+def _raced(spans: Sequence[tuple[Span | None, Span | None]]) -> Span:
+    """From the least of the low ends to the sum of the high ones, of cells as (first round, all rounds)."""
+    known = [(first, whole) for first, whole in spans if first is not None and whole is not None]
+    return Span(_least([(first.low, whole.low) for first, whole in known]), sum(whole.high for _, whole in known))
+
+
+def _least(ends: Sequence[tuple[float, float]]) -> float:
+    """The sum where all stop after the first round but the one for which going on costs least."""
+    return sum(first for first, _ in ends) + min((whole - first for first, whole in ends), default=0.0)
 
 
 def _plan_sentences(cells: Sequence[PlannedCell]) -> list[str]:

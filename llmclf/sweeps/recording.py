@@ -82,6 +82,12 @@ class Counter:
         self._label = label
         self.add(())
 
+    def spare(self, items: int) -> None:
+        """So many items less will be asked about."""
+        with self._lock:
+            self._total -= items
+        self.add(())
+
     def add(self, predictions: Iterable[Prediction]) -> None:
         """More items of the cell are done."""
         with self._lock:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from llmclf.classifiers.base import Classifier
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
-from llmclf.config import SweepFile
+from llmclf.config import SweepFile, load_pace
 from llmclf.errors import ConfigError, LlmclfError
 from llmclf.evaluation import cross_predict
 from llmclf.llm.runtime import Runtime
@@ -17,12 +17,13 @@ from llmclf.store import RunState
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.earlier import KIND, predictions_earlier
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
-from llmclf.sweeps.measured import MeasuredCell, measure_cell
+from llmclf.sweeps.measured import Dropped, MeasuredCell, measure_cell
 from llmclf.sweeps.money import book, cap_reached, capped
+from llmclf.sweeps.racing import Race, Track, race_card
 from llmclf.sweeps.recording import Counter, Progress, Recorder
 from llmclf.sweeps.run_card import make_run_card
 from llmclf.sweeps.surface import Stopped, Surface
-from llmclf.types import Dataset, Predictions, Task
+from llmclf.types import Dataset, Item, Prediction, Predictions, Task
 
 ANSWERED_KINDS = frozenset({"refused", "content_filter", "length", "empty", "unparsable"})
 """Failures that were answered and paid for: asking again would buy the same answer."""
@@ -52,9 +53,10 @@ def run(
     """The surface of a sweep: every cell on every item of `dataset` that carries a label of `task`.
 
     Cells are measured in the order of the file, items of one cell at once as far as the runtime's
-    `concurrency` lets them. What is in the store is used, unless the runtime's cache is off: a cell that
-    an earlier sweep finished on the same items as a whole, else every answer by itself; the same request
-    is then never bought twice.
+    `concurrency` lets them. Under `strategy = "racing"` they are asked in rounds, and no more once they are
+    shown to be beaten: such cells are `dropped` and have no figures. What is in the store is used, unless the
+    runtime's cache is off: a cell that an earlier sweep finished on the same items as a whole, else every
+    answer by itself; the same request is then never bought twice.
     Cells that learn are trained and tested by cross-validation over `folds`, with nothing of
     `hold_out` on both sides. Predictions are written to the store as they come.
 
@@ -68,13 +70,15 @@ def run(
     price, or no cap), DataError (no usable labels).
     """
     inputs = sweep_inputs(file, dataset, task, runtime)
+    track = Track.of(inputs.dataset, task, file) if file.strategy == "racing" else None
     runtime.tell_simulator(inputs.dataset, task)
     for conversation in inputs.dataset.conversations.values():
         runtime.store.learn(conversation)  # quotes are redacted like the conversation they are from
     with capped(runtime, file.budget_usd, inputs.inputs_hash):
         classifiers = _checked_classifiers(inputs, runtime)
         card = make_run_card(inputs, classifiers.values(), runtime, git_sha=git_sha, versions=versions or {})
-        execution = _Execution(inputs, classifiers, runtime, progress, card)
+        card |= {} if track is None else {"race": race_card(file, track)}
+        execution = _Execution(inputs, classifiers, runtime, progress, card, track)
         return execution.run(git_sha, versions or {}, name)
 
 
@@ -107,18 +111,21 @@ class _Execution:
         runtime: Runtime,
         progress: Progress | None,
         card: dict[str, Any],
+        track: Track | None,
     ) -> None:
         self.inputs = inputs
         self.classifiers = classifiers
         self.runtime = runtime
         self.store = runtime.store
         self.card = card
+        self.track = track
         self.run_id = ""
         self.counter = Counter(progress, len(inputs.cells) * len(inputs.dataset))
-        self.measured: list[MeasuredCell] = []
+        self.measured: dict[str, MeasuredCell] = {}
+        """By cell id, as all that follows: cells that are done, or that a race has dropped."""
+        self.begun: dict[str, Recorder] = {}
         self.answers: dict[str, Predictions] = {}
         """What cells said that are done, as it was bought: a cell that differs in its plan alone says the same."""
-        self.under_way: Recorder | None = None
 
     def run(self, git_sha: str, versions: Mapping[str, str], name: str = "") -> Surface:
         """Measures every cell; the run is marked with how it ended, whatever happens."""
@@ -135,8 +142,11 @@ class _Execution:
         book(self.runtime, self.run_id)
         outer, self.runtime.run_id = self.runtime.run_id, self.run_id
         try:
-            for cell in self.inputs.cells:
-                self.measured.append(self._measure(cell))
+            if self.track is None:
+                for cell in self.inputs.cells:
+                    self._measure(cell)
+            else:
+                self._race(self.track)
         except KeyboardInterrupt:
             raise SweepInterrupted(self._ended(interrupted=True)) from None
         except BaseException as error:
@@ -146,23 +156,70 @@ class _Execution:
             self.runtime.run_id = outer
         return self._ended()
 
-    def _measure(self, cell: Cell) -> MeasuredCell:
-        self.counter.begin(cell.label)
-        self._put(cell, "running")
-        self.under_way = recorder = Recorder(cell, self.store, self.run_id, self.counter)
-        predictions = self.answers.get(cell.answers_id)
-        if predictions is None and self.runtime.cache != "off":
-            predictions = predictions_earlier(self.store, cell, self.inputs.dataset)
+    def _measure(self, cell: Cell) -> None:
+        recorder = self._begin(cell)
+        predictions = self._bought(cell)
         reused = predictions is not None
         if predictions is not None:
             predictions = Predictions(replace(p, cached=cell.kind == "llm") for p in predictions)
             recorder.take_all(predictions)
         else:
             predictions = self._asked(cell, recorder)
+        self._finish(cell, predictions, reused)
+
+    def _begin(self, cell: Cell) -> Recorder:
+        self.counter.begin(cell.label)
+        if cell.cell_id not in self.begun:
+            self._put(cell, "running")
+            self.begun[cell.cell_id] = Recorder(cell, self.store, self.run_id, self.counter)
+        return self.begun[cell.cell_id]
+
+    def _bought(self, cell: Cell) -> Predictions | None:
+        """What is known of all items without asking: from a cell that differs in its plan alone, or from the store."""
+        if cell.answers_id in self.answers:
+            return self.answers[cell.answers_id]
+        return None if self.runtime.cache == "off" else predictions_earlier(self.store, cell, self.inputs.dataset)
+
+    def _race(self, track: Track) -> None:
+        """What costs nothing first; then rounds over the others, until they are dropped or done."""
+        for cell in self.inputs.cells:
+            if cell.kind != "llm" or self._bought(cell) is not None:
+                self._measure(cell)
+        race = Race(self.inputs, track, frozenset(self.measured))
+        said = {key: {p.item: p for p in predictions} for key, predictions in self.answers.items()}
+        for number in range(1, len(track.rounds) + 1):
+            if not all(self._asked_in_round(cell, track.new(number), said) for cell in race.asked):
+                break  # the cap is reached: nothing can be compared any more
+            for cell, dropped in race.judge(number, said):
+                self._drop(cell, self._in_order(said[cell.answers_id]), dropped)
+        for cell in race.asked:
+            if len(said.get(cell.answers_id, ())) == len(track.items):
+                self._finish(cell, self._in_order(said[cell.answers_id]), reused=False)
+        for cell in self.inputs.cells:
+            if cell.cell_id not in self.measured and cell.answers_id in self.answers:
+                self._measure(cell)
+
+    def _asked_in_round(self, cell: Cell, items: Sequence[Item], said: dict[str, dict[Item, Prediction]]) -> bool:
+        """Asks about the items and adds what was said; False where the cap kept one from being asked."""
+        recorder, classifier = self._begin(cell), self.classifiers[cell.cell_id]
+        assert isinstance(classifier, LlmClassifier)
+        new = classifier.predict(self.inputs.dataset.conversations, items, recorder.take)
         recorder.flush()
-        measured = self._finished(cell, predictions, reused)
-        self.under_way = None
-        return measured
+        said.setdefault(cell.answers_id, {}).update((prediction.item, prediction) for prediction in new)
+        return all(error is None or error.kind != "over_budget" for error in new.column("error"))
+
+    def _in_order(self, said: Mapping[Item, Prediction]) -> Predictions:
+        """Predictions in the order of the dataset, of the items that there are."""
+        return Predictions(said[e.item] for e in self.inputs.dataset.examples if e.item in said)
+
+    def _drop(self, cell: Cell, predictions: Predictions, dropped: Dropped) -> None:
+        items = len(self.inputs.dataset)
+        if cell.cell_id not in self.begun:  # its answers are those of a cell that differs in its plan alone
+            self._begin(cell).take_all(Predictions(replace(p, cached=True) for p in predictions))
+        self.begun[cell.cell_id].flush()
+        self.measured[cell.cell_id] = MeasuredCell(cell, "dropped", items, predictions, dropped=dropped)
+        self._put(cell, "dropped", asdict(dropped))
+        self.counter.spare(items - len(predictions))
 
     def _asked(self, cell: Cell, recorder: Recorder) -> Predictions:
         inputs, classifier = self.inputs, self.classifiers[cell.cell_id]
@@ -182,6 +239,10 @@ class _Execution:
             predictions = classifier.predict(inputs.dataset.conversations, items)
         recorder.take_all(predictions)
         return predictions
+
+    def _finish(self, cell: Cell, predictions: Predictions, reused: bool) -> None:
+        self.begun[cell.cell_id].flush()
+        self.measured[cell.cell_id] = self._finished(cell, predictions, reused)
 
     def _finished(self, cell: Cell, predictions: Predictions, reused: bool) -> MeasuredCell:
         inputs = self.inputs
@@ -205,19 +266,13 @@ class _Execution:
 
     def _ended(self, *, interrupted: bool = False) -> Surface:
         """The surface of what there is, after the run was marked with how it ended."""
-        items = len(self.inputs.dataset)
-        if self.under_way is not None:
-            self.under_way.flush()
-            got = self.under_way.predictions
-            self._put(self.under_way.cell, "incomplete")
-            self.measured.append(MeasuredCell(self.under_way.cell, "incomplete", items, got))
-        waiting = [MeasuredCell(cell, "waiting", items) for cell in self.inputs.cells[len(self.measured) :]]
+        cells = [self._as_it_is(cell) for cell in self.inputs.cells]
         stopped: Stopped = "interrupted" if interrupted else ""
-        if not interrupted and any(cell.state == "incomplete" for cell in self.measured):
+        if not interrupted and any(cell.state == "incomplete" for cell in cells):
             stopped = "budget"
-        whys = {"": "", "interrupted": _INTERRUPTED, "budget": self._cap_reached()}
+        whys = {"": "", "interrupted": _INTERRUPTED, "budget": _cap_reached(cells)}
         surface = Surface(
-            cells=(*self.measured, *waiting),
+            cells=tuple(cells),
             skipped=self.inputs.skipped,
             run_id=self.run_id,
             inputs_hash=self.inputs.inputs_hash,
@@ -225,6 +280,7 @@ class _Execution:
             limits=self.inputs.file.limits,
             task=self.inputs.task,
             dataset=shown(self.inputs.dataset, self.runtime),
+            pace=load_pace(self.runtime.workspace),
             stopped=stopped,
             run_card=self._full_card(whys[stopped]),
         )
@@ -233,8 +289,16 @@ class _Execution:
         self.store.finish_run(self.run_id, states[stopped], result=surface.summary(), why=why)
         return surface
 
-    def _cap_reached(self) -> str:
-        return cap_reached(error for cell in self.measured for error in cell.predictions.column("error"))
+    def _as_it_is(self, cell: Cell) -> MeasuredCell:
+        """The cell as it was measured, or how far it came."""
+        items, recorder = len(self.inputs.dataset), self.begun.get(cell.cell_id)
+        if cell.cell_id in self.measured:
+            return self.measured[cell.cell_id]
+        if recorder is None:
+            return MeasuredCell(cell, "waiting", items)
+        recorder.flush()
+        self._put(cell, "incomplete")
+        return MeasuredCell(cell, "incomplete", items, recorder.predictions)
 
     def _full_card(self, why: str) -> dict[str, Any]:
         self.store.flush()
@@ -248,6 +312,10 @@ class _Execution:
             "possibly_billed": spent.possibly_billed,
             **({"why": why} if why else {}),
         }
+
+
+def _cap_reached(cells: Sequence[MeasuredCell]) -> str:
+    return cap_reached(error for cell in cells for error in cell.predictions.column("error"))
 
 
 def shown(dataset: Dataset, runtime: Runtime) -> Dataset:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmclf.config import SweepFile
+from llmclf.config import SweepFile, load_pace
 from llmclf.llm.runtime import Runtime
 from llmclf.store import Store
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.earlier import KIND, predictions_earlier
 from llmclf.sweeps.inputs import sweep_inputs
-from llmclf.sweeps.measured import MeasuredCell, measure_cell
+from llmclf.sweeps.measured import Dropped, MeasuredCell, measure_cell
+from llmclf.sweeps.racing import Track, race_card
 from llmclf.sweeps.run import shown
+from llmclf.sweeps.run_card import run_card_of
 from llmclf.sweeps.surface import Stopped, Surface
 from llmclf.types import Dataset, Predictions, Task
 
 _STOPPED: dict[str, Stopped] = {"stopped": "budget", "interrupted": "interrupted", "running": "interrupted"}
+
+_KILLED = "its process ended in the middle; run again to continue"
+_AT_IT = "it is under way, or its process has just ended in the middle; run again to continue"
 
 
 def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Surface:
@@ -31,13 +36,21 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
     run_id = str(last["run_id"]) if last else ""
     found = _best_of_family(inputs.cells, [_found(store, run_id, cell, items) for cell in inputs.cells])
     cells = []
+    dropped = {row["cell_id"]: Dropped(**row["result"]) for row in store.cells(run_id) if row["state"] == "dropped"}
     for cell, predictions in zip(inputs.cells, found, strict=True):
         if len(predictions) == len(items) and not _over_budget(predictions):
             cells.append(measure_cell(cell, predictions, items, task, file, reused=True))
+        elif cell.cell_id in dropped:
+            cells.append(MeasuredCell(cell, "dropped", len(items), predictions, dropped=dropped[cell.cell_id]))
         else:
             cells.append(MeasuredCell(cell, "incomplete" if len(predictions) else "waiting", len(items), predictions))
-    complete = all(cell.state in ("done", "failed") for cell in cells)
-    result = (last["result"] if last else None) or {}
+    complete = all(cell.state in ("done", "dropped", "failed") for cell in cells)
+    stopped: Stopped = "" if complete or last is None else _STOPPED.get(str(last["state"]), "")
+    card = {} if last is None else run_card_of(last)
+    if stopped and last is not None and last["state"] == "running":
+        card["why"] = _KILLED if last["seems_ended"] else _AT_IT
+    if file.strategy == "racing":
+        card = {**card, "race": race_card(file, Track.of(items, task, file))}
     return Surface(
         cells=tuple(cells),
         skipped=inputs.skipped,
@@ -47,8 +60,9 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
         limits=file.limits,
         task=task,
         dataset=shown(items, runtime),
-        stopped="" if complete or last is None else _STOPPED.get(str(last["state"]), ""),
-        run_card=result.get("run_card", {}),
+        pace=load_pace(runtime.workspace),
+        stopped=stopped,
+        run_card=card,
     )
 
 
