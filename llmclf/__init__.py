@@ -16,7 +16,6 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "Annotation": "llmclf.types",
     "Attachment": "llmclf.types",
     "Conversation": "llmclf.types",
     "Costs": "llmclf.types",
@@ -34,6 +33,7 @@ _HOMES = {
     "Task": "llmclf.types",
     "Turn": "llmclf.types",
     "classify": "llmclf.workspace.verbs",
+    "compare": "llmclf.workspace.comparing",
     "evaluate": "llmclf.workspace.verbs",
     "load_classifier": "llmclf.classifiers.loading",
     "load_dataset": "llmclf.data.loading",

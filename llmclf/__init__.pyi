@@ -19,6 +19,7 @@ from llmclf.types import (
     Task as Task,
     Turn as Turn,
 )
+from llmclf.workspace.comparing import compare as compare
 from llmclf.workspace.verbs import classify as classify, evaluate as evaluate, sweep as sweep, train as train
 
 __version__: str

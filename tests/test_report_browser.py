@@ -56,6 +56,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(surface, folder / "report.html")
 
 
+OPEN_ALL = "document.querySelectorAll('%s details:not([open])').forEach((one) => { one.open = true; })"
+
+
+def open_verdicts(opened: Page, part: str = "body") -> None:
+    """Cells, then kinds, then verdicts: each is built when the one around it opens."""
+    for made in (".cell-verdicts > details", ".verdict", ".verdict .body"):
+        opened.page.evaluate(OPEN_ALL % part)
+        opened.page.wait_for_selector(f"{part} {made}", state="attached")
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (420, "light")])
 def test_it_opens_without_errors(browser: Any, report: Path, width: int, scheme: str) -> None:
     """Every real and simulated cell is a dot, nothing is asked for, and no text runs off the window."""
@@ -86,15 +96,73 @@ def test_the_axis_can_be_changed(browser: Any, report: Path) -> None:
     assert opened.troubles == []
 
 
+def test_seconds_come_with_the_front_and_its_band(browser: Any, tmp_path: Path) -> None:
+    """The front is a line through its cells, with a band; a cell's mark is the larger, the surer it lies there."""
+    dataset = make_dataset()
+    cells = [
+        make_cell("cheap", dataset, missed=1, seconds=9.0),
+        make_cell("fast", dataset, missed=9, seconds=1.0),
+        make_cell("beaten", dataset, missed=16, alarms=9, seconds=12.0),
+    ]
+    opened = Page(browser, write_report(make_surface(dataset, *cells), tmp_path / "front.html"), 1280)
+    opened.page.click(".choice[data-plot=real] button[data-axis=seconds]")
+    names = opened.page.locator("#plot-real .legendtext").all_text_contents()
+    assert names == ["its 95 % intervals", "front", "keyword rules"]
+    sizes = opened.page.evaluate("document.getElementById('plot-real').data.at(-1).marker.size")
+    assert min(sizes[1:]) > sizes[0]  # the one that is off the front is drawn first
+    assert opened.troubles == []
+
+
+def test_curves_are_drawn_and_switched(browser: Any, tmp_path: Path) -> None:
+    """Five cells are on at first, others at a click in the legend; without probabilities there is no second plot."""
+    dataset = make_dataset()
+    cells = [make_cell(f"cell <b>{number}</b>", dataset, missed=number, alarms=2) for number in range(7)]
+    opened = Page(browser, write_report(make_surface(dataset, *cells), tmp_path / "curves.html"), 1280)
+    assert opened.count("#curves-real .scatterlayer .lines > path") == 5
+    assert opened.page.locator("#curves-real .legendtext").first.text_content() == "1 cell <b>0</b>"
+    assert not opened.page.locator("#reliability-real").is_visible()
+    assert opened.troubles == []
+
+
 def test_a_verdict_opens_with_its_conversation_and_evidence(browser: Any, report: Path) -> None:
-    """The turns are there, the quoted words are marked, and the labelled turns stand out."""
+    """The turns are there, quoted words are marked, labelled turns stand out, and others' verdicts stand below."""
     opened = Page(browser, report, 1280)
-    opened.page.evaluate("document.querySelectorAll('.simulated details').forEach((one) => { one.open = true; })")
-    opened.page.wait_for_selector(".simulated .verdict .turns")
+    open_verdicts(opened, ".simulated")
     assert opened.count(".simulated .verdict .turns li.labelled") > 0
     assert opened.count(".simulated .verdict .turns mark") > 0
-    first = opened.page.locator(".simulated .verdict .turns").first
-    assert "What is it about?" in first.text_content()
+    first = opened.page.locator(".simulated .verdict .body").first.text_content()
+    assert "What is it about?" in first
+    assert "What other configurations said" in first
+    assert "the exact prompt and the raw answer" in first
+    assert opened.troubles == []
+
+
+def test_a_command_can_be_copied(browser: Any, tmp_path: Path) -> None:
+    """The button beside a command selects it and says that it was copied."""
+    dataset = make_dataset()
+    surface = make_surface(dataset, make_cell("words", dataset, alarms=1), run_id="0123456789abcdef")
+    opened = Page(browser, write_report(surface, tmp_path / "copy.html"), 1280)
+    open_verdicts(opened)
+    shown = opened.page.locator(".command").all_text_contents()
+    assert shown == [
+        "llmclf show --run 0123456789ab/1 c020",
+        'llmclf show --run 0123456789ab/1 --relabel refused --by "$USER" c020',
+        'llmclf show --run 0123456789ab/1 --hard-negative --by "$USER" c020',
+    ]
+    button = opened.page.locator(".copy").last
+    button.click()
+    assert button.text_content() == "copied"
+    assert opened.page.evaluate("getSelection().toString()") == shown[-1]
+    assert opened.troubles == []
+
+
+def test_long_names_stay_in_the_window(browser: Any, tmp_path: Path, width: int = 400) -> None:
+    """A label, a label of the task and an item of two hundred letters without a blank do not widen the page."""
+    dataset = make_dataset()
+    cell = make_cell("x" * 200, dataset, missed=3, rationale="y" * 300)
+    opened = Page(browser, write_report(make_surface(dataset, cell), tmp_path / "long.html"), width)
+    open_verdicts(opened)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     assert opened.troubles == []
 
 
@@ -102,8 +170,7 @@ def test_hostile_conversations_run_nothing(browser: Any, tmp_path: Path) -> None
     """Opened in full, they are shown as they were written."""
     path = write_report(hostile_surface(), tmp_path / "hostile.html")
     opened = Page(browser, path, 1280)
-    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    opened.page.wait_for_selector(".verdict .turns")
+    open_verdicts(opened)
     said = opened.page.locator(".verdict .turns").first.locator(".said").all_text_contents()
     assert said[:6] == list(HOSTILE[:6])
     assert opened.page.title() == f"llmclf: wants_person on {HOSTILE[0]}"

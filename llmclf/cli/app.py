@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from llmclf.cli import classifying, data, models, records, sweeps, workspaces
+from llmclf.cli import classifying, comparing, data, models, records, sweeps, thresholds, verdicts, workspaces
 
 app = typer.Typer(
     name="llmclf",
@@ -43,6 +43,11 @@ app.add_typer(models.app, name="models")
 app.command()(classifying.classify)
 app.command()(classifying.train)
 app.command()(classifying.evaluate)
+app.command()(comparing.compare)
+app.command()(verdicts.errors)
+app.command()(verdicts.show)
+app.command()(verdicts.explain)
+app.add_typer(thresholds.app, name="threshold")
 app.add_typer(sweeps.app, name="sweep")
 app.command()(records.spend)
 app.add_typer(records.runs, name="runs")

@@ -99,10 +99,25 @@ def evaluate(
     prevalence: Annotated[float, typer.Option(min=0, max=1, help="Production's share of the target.")] = 0.005,
     missed_usd: Annotated[float, typer.Option(min=0, help="Dollars of a missed target.")] = 40.0,
     false_alarm_usd: Annotated[float, typer.Option(min=0, help="Dollars of a false alarm, beyond its review.")] = 2.0,
+    beta: Annotated[float, typer.Option(help="F-beta: how many times as important recall is.")] = 2.0,
+    review_share: Annotated[
+        float, typer.Option(max=1, help="Share of all items that people can review: recall among the top scores.")
+    ] = 0.01,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            help="Slices too: failure_mode, label, length, source, stratum, a name of metadata, or all. Repeatable.",
+        ),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option("--require", help="A condition such as 'recall.low>=0.7'; exit 2 where it fails. Repeatable."),
     ] = None,
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Ask a model so many times afresh, and show how steady it is. Costs as many times."),
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
@@ -114,40 +129,50 @@ def evaluate(
     """Measure a classifier against labels, with intervals. Exit 2 where a cap ended it, 1 where every item failed."""
     from llmclf.cli.requirements import check_requirements, failed_requirements
     from llmclf.data.loading import load_dataset
+    from llmclf.evaluation.slicing import check_names
     from llmclf.types import Costs
-    from llmclf.workspace import verbs
+    from llmclf.workspace import repeating, verbs
 
     check_requirements(require or [])
     labelled = load_dataset(dataset, workspace())
+    names = None if "all" in (by or ()) else by
+    check_names(labelled, names or ())
     costs = Costs(missed_usd=missed_usd, false_alarm_usd=false_alarm_usd, prevalence=prevalence)
     with runtime(store, max_usd, cache=cache) as opened:
+        drawn: Any = {"runtime": opened, "max_items": max_items, "seed": seed}
 
         def planned() -> Any:
-            return verbs.plan_evaluation(name, labelled, runtime=opened, max_items=max_items, seed=seed)
+            if repeats > 1:
+                return repeating.plan_repeats(name, labelled, repeats=repeats, **drawn)
+            return verbs.plan_evaluation(name, labelled, **drawn)
 
         if plan:
             show_plan(planned(), as_json)
             return
         confirm(planned, opened, yes, "evaluate")
-        with progress(name, max_items or len(labelled)) as update:
+        with progress(name, repeats * (max_items or len(labelled))) as update:
             errors: list[Any] = []
 
             def count(prediction: Any) -> None:
                 errors.append(prediction.error)
                 update(len(errors))
 
-            evaluation, run_id = verbs.evaluate_classifier(
-                name,
-                labelled,
-                runtime=opened,
-                costs=costs,
-                folds=folds,
-                hold_out=tuple(hold_out or ("group",)),
-                max_items=max_items,
-                seed=seed,
-                on_done=count,
-            )
-    show(evaluation, as_json)
+            asked = drawn | {"costs": costs, "beta": beta, "review_share": review_share, "on_done": count}
+            steadiness = None
+            if repeats > 1:
+                evaluation, run_id, steadiness = repeating.evaluate_repeatedly(name, labelled, repeats=repeats, **asked)
+            else:
+                evaluation, run_id = verbs.evaluate_classifier(
+                    name, labelled, folds=folds, hold_out=tuple(hold_out or ("group",)), **asked
+                )
+        slices, ceiling = _parts_of(run_id, opened, dataset, names, sliced=bool(by))
+    parts = {"slices": slices, "repeats": steadiness, "annotators": ceiling}
+    more = {part: made for part, made in parts.items() if made is not None}
+    if more and as_json:
+        show(evaluation.to_dict() | {part: made.to_dict() for part, made in more.items()}, True)
+    else:
+        for made in (evaluation, *more.values()):
+            show(made, as_json)
     tell(f"run {run_id}")
     failed = failed_requirements(evaluation.to_dict(), require or [])
     for line in failed:
@@ -155,6 +180,20 @@ def evaluate(
     check_ending(errors)
     if failed:
         raise typer.Exit(2)
+
+
+def _parts_of(run_id: str, opened: Any, dataset: str, names: list[str] | None, *, sliced: bool) -> tuple[Any, Any]:
+    """(slices, the annotators' ceiling) of a run; None where not asked for, or where there is nothing to say."""
+    from llmclf.evaluation import slices
+    from llmclf.evaluation.annotators import annotator_ceiling, several_annotations
+    from llmclf.workspace.run_results import run_result
+
+    result = run_result(run_id, opened, dataset=dataset)
+    answered = not all(result.predictions.column("error"))
+    made = slices(result.predictions, result.dataset, result.task, names) if sliced else None
+    if not answered or not several_annotations(result.dataset, result.task):
+        return made, None
+    return made, annotator_ceiling(result.predictions, result.dataset, result.task)
 
 
 def speakers_of(given: list[str] | None) -> dict[str, Any]:

@@ -42,12 +42,15 @@ def list_(
 
 
 @runs.command("show")
-def show_(run: _Run, store: StoreOption = None) -> None:
-    """Print the card of a run as JSON: what went in, and what came out."""
+def show_(run: _Run, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show one run: what came out, and where its numbers come from. --json has all of its settings and figures."""
+    from llmclf.cli.runs_view import RunView
     from llmclf.workspace.run_results import find_run
 
     with _opened(store) as opened:
-        show(find_run(opened, run), True)
+        row = find_run(opened, run)
+        cells = opened.cells(row["run_id"]) if row["kind"] == "sweep" else []
+    show(RunView(row, cells), as_json)
 
 
 @runs.command()

@@ -1,4 +1,4 @@
-"""Runs in a table that keeps what tells them apart, however narrow the terminal is."""
+"""Runs in a table that keeps what tells them apart, however narrow the terminal is; and one run with its card."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ _KEPT = ("run", "started", "state", "what", "kind", "why")
 _LEAST = {"what": 10, "why": 14}
 """Columns that a text may be folded into; the others stand whole."""
 _BETWEEN = 2
+_ID_DIGITS = 32
+_MOST_CELLS = 30
+_OF_A_CELL = {"recall": "recall", "dollars_per_1000": "dollars per 1,000"}
+_OF_A_RUN = {
+    "recall": "recall",
+    "precision": "precision",
+    "projected_precision": "precision at the assumed prevalence",
+    "specificity": "specificity",
+    "dollars_per_1000": "dollars per 1,000",
+}
 
 
 class RunsView:
     """Runs as `Store.runs` or `Store.status` brings them, newest first; ids cut to `id_digits`."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], *, id_digits: int = 32) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]], *, id_digits: int = _ID_DIGITS) -> None:
         self._rows = [_cells(row, id_digits) for row in rows]
 
     def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
@@ -42,6 +52,70 @@ class RunsView:
             chosen.append(head)
             left -= needed
         return [head for head in _HEADS if head in chosen]
+
+
+class RunView:
+    """One run for people: what came out, and its run card. As JSON it is the row of the store."""
+
+    def __init__(self, row: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._row = row
+        self._cells = cells
+        """Of a sweep, as `Store.cells` brings them."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row."""
+        return dict(self._row)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
+        from rich.table import Table
+        from rich.text import Text
+
+        from llmclf.render.conversation import for_terminal
+        from llmclf.sweeps.run_card import card_lines, run_card_of
+
+        shown = _cells(self._row, _ID_DIGITS)
+        about = f"{shown['kind']} {shown['what']}: {shown['state']}".replace("  ", " ")
+        yield Text(for_terminal(about + (f" ({shown['why']})" if shown["why"] else "")), style="bold")
+        if self._row.get("simulated"):
+            yield Text("SIMULATED: at least a part of it was made up by the simulated vendor.", style="bold yellow")
+        for line in self._came_out():
+            yield Text(for_terminal(line))
+        yield Text("\nRun card", style="bold")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, _BETWEEN, 0, 0))
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for name, text in card_lines(run_card_of(self._row)):
+            table.add_row(name, Text(for_terminal(text)))
+        yield table
+
+    def _came_out(self) -> Iterable[str]:
+        """A sweep's verdict and cells, an evaluation's figures; nothing of other runs."""
+        result = self._row.get("result") or {}
+        if best := result.get("best"):
+            yield best["sentence"]
+        for number, cell in enumerate(self._cells[:_MOST_CELLS], start=1):
+            settings = cell["settings"]
+            stamp = " SIMULATED" if cell["simulated"] else ""
+            figures = _figures(cell.get("result") or {}, _OF_A_CELL) if cell["state"] == "done" else []
+            yield f"{number}  {settings['label']}{stamp}: {'; '.join(figures) or cell['state']}"
+        if len(self._cells) > _MOST_CELLS:
+            yield f"and {len(self._cells) - _MOST_CELLS} cells more: --json of `llmclf sweep report` has all"
+        if self._row["kind"] == "evaluate":
+            yield from _figures(result, _OF_A_RUN)
+
+
+def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """Estimates of a stored evaluation, by their names for people."""
+    from llmclf.evaluation.rates import rate_range
+    from llmclf.render.tables import usd_range
+    from llmclf.types import Estimate
+
+    said = []
+    for key, name in names.items():
+        if isinstance(result.get(key), Mapping):
+            estimate = Estimate(**result[key])
+            said.append(f"{name} {usd_range(estimate) if '$' in name else rate_range(estimate)}")
+    return said
 
 
 def _cells(row: Mapping[str, Any], id_digits: int) -> dict[str, str]:

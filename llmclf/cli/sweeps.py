@@ -24,7 +24,10 @@ from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
 app = typer.Typer(no_args_is_help=True, help="A grid of settings, measured: dollars, seconds and errors of each cell.")
 
 _Sweep = Annotated[str, typer.Argument(help="A name from configs/sweeps, or a path.", metavar="SWEEP")]
-_Report = Annotated[Path | None, typer.Option("--report", help="Write one self-contained HTML file here.")]
+_Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write the report here: one self-contained HTML file, or .json or .csv by suffix."),
+]
 
 
 @app.command("plan")
@@ -50,7 +53,7 @@ def run_(
     as_json: JsonOption = False,
 ) -> None:
     """Measure every cell; continues what was begun. Exit 2 where a cap ended it, 1 where nothing was answered."""
-    from llmclf.sweeps import SweepInterrupted, write_report
+    from llmclf.sweeps import SweepInterrupted, write_surface
     from llmclf.sweeps.plan import plan as plan_sweep
     from llmclf.workspace import verbs
 
@@ -67,7 +70,7 @@ def run_(
             except SweepInterrupted as stop:
                 surface, interrupted = stop.surface, True
         if report is not None:
-            write_report(surface, report)
+            write_surface(surface, report)
             tell(f"report {report.resolve()}")
     show(surface, as_json)
     if interrupted:
@@ -81,16 +84,17 @@ def run_(
 
 @app.command("report")
 def report_(
-    name: _Sweep, out: Annotated[Path, typer.Argument(help="The HTML file.")], store: StoreOption = None
+    name: _Sweep,
+    out: Annotated[Path, typer.Argument(help="The file: HTML, or JSON or CSV where it ends in .json or .csv.")],
+    store: StoreOption = None,
 ) -> None:
     """Write the report of what a sweep has measured so far, from the store alone: nothing is bought."""
     from llmclf.cli.common import existing_store
-    from llmclf.sweeps import stored_surface, write_report
+    from llmclf.sweeps import stored_surface, write_surface
     from llmclf.workspace import verbs
 
     existing_store(store)
     with runtime(store) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
-        surface = stored_surface(file, dataset, task, opened)
-        write_report(surface, out)
+        write_surface(stored_surface(file, dataset, task, opened), out)
     typer.echo(str(out.resolve()))

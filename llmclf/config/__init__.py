@@ -38,6 +38,7 @@ from llmclf.config.schemas import (
     ProbeFile,
     SweepFile,
     TaskFile,
+    ThresholdOrigin,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "SimRow",
     "SweepFile",
     "TaskFile",
+    "ThresholdOrigin",
     "Thinking",
     "VendorRow",
     "WeightsTable",

@@ -180,6 +180,12 @@ _BLOCKS = (
         '### kind = "llm"', "[classifiers.md](classifiers.md) has more of each.", (("", schemas.LlmFile),), examples.LLM
     ),
     _Block(
+        "### [threshold_from]",
+        "Of any classifier; [thresholds.md](thresholds.md) says how it comes about.",
+        (("[threshold_from]", schemas.ThresholdOrigin), ("[threshold_from.scaling]", schemas.ScalingTable)),
+        examples.THRESHOLD_FROM,
+    ),
+    _Block(
         "## configs/datasets/NAME.toml",
         "[data.md](data.md) says what stands in the two files of JSON Lines.",
         (("", schemas.DatasetFile), ("[design]", schemas.DesignTable), ("[[design.strata]]", schemas.StratumTable)),

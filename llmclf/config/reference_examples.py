@@ -208,6 +208,26 @@ thinking = "low"
 last_turns = 20
 """
 
+THRESHOLD_FROM = """
+# configs/classifiers/late_order.toml
+version = 1
+kind = "llm"
+task = "late_order"
+model = "openai/gpt-5.4-mini"
+prompt = "late_order/v1"
+threshold = 0.6125
+
+[threshold_from]                # written by `llmclf threshold set late_order --from 019a5c1e`
+run = "019a5c1e"
+goal = "fewest dollars at 0.5 % targets, $40 a miss, $1.20 a review, $2 more a false alarm"
+date = "2026-05-02"
+positives = 71
+threshold = 0.6125
+dataset_hash = "5d0c2a9e"
+configuration = "b81f6c07"
+scaling = { a = 0.81, b = -2.87, prevalence = 0.005, edge = 0.0025 }
+"""
+
 DATASET = """
 # configs/datasets/late_order.toml
 version = 1
@@ -228,6 +248,8 @@ SWEEP = """
 version = 1
 classifier = "late_order"
 dataset = "late_order"
+strategy = "racing"
+keep = "front"
 seed = 7
 budget_usd = 5.0
 

@@ -57,11 +57,47 @@ class TaskFile(File):
 # --- classifiers -----------------------------------------------------------------------------
 
 
+class ScalingTable(Part):
+    """Scores as probabilities: sigmoid(a * logit(score) + b). Used while the classifier is as it was then."""
+
+    a: Positive
+    """Slope."""
+    b: Annotated[float, Field(allow_inf_nan=False)]
+    """Intercept, which carries the prevalence."""
+    prevalence: Share
+    """Share of the target that the probabilities hold at."""
+    edge: Annotated[float, Field(gt=0, lt=0.5)]
+    """Scores nearer to 0 or 1 than this count as this near."""
+
+
+class ThresholdOrigin(Part):
+    """Where the threshold comes from. `llmclf threshold set` writes it, `llmclf threshold show` tells it."""
+
+    run: str
+    """The run (or cell, RUN/CELL) whose scores it was chosen on."""
+    goal: str
+    """What it was chosen for, in words."""
+    date: str
+    """When."""
+    positives: Annotated[int, Field(ge=0)]
+    """Targets among the items of the run."""
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    """What was chosen: another value above was set by hand since."""
+    dataset_hash: str
+    """Hash of the labelled items."""
+    configuration: str
+    """Hash of the settings that decide scores: others since, and the threshold was chosen for something else."""
+    scaling: ScalingTable | None = None
+    """Of an llm classifier: its scores as probabilities."""
+
+
 class _Classifier(File):
     task: Name
     """The task whose question is answered: configs/tasks/TASK.toml."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = 0.5
     """Items whose score reaches it are flagged."""
+    threshold_from: ThresholdOrigin | None = None
+    """Where the threshold comes from, written by `llmclf threshold set`."""
 
 
 class RuleTable(Part):
@@ -112,6 +148,8 @@ class ProbeFile(_Classifier):
     """What it looks at: words (`tfidf`), their meaning (`embedding`), and lengths and events (`counts`)."""
     regularization: Positive = 1.0
     """Strength of the penalty; above 1 trusts the labels less than the default does."""
+    learn_from: Literal["label", "annotations"] = "label"
+    """`annotations`: learns the share of annotators who say each label, where examples have annotations."""
     seed: int = 0
     """Deals groups into the folds by which scores become probabilities."""
 
@@ -289,10 +327,15 @@ class SweepFile(File):
     """The llm classifier whose settings the grid varies."""
     dataset: str
     """A name from configs/datasets, or a path."""
-    strategy: Literal["grid"] = "grid"
-    """Every cell on every item."""
+    strategy: Literal["grid", "racing"] = "grid"
+    """`grid`: every cell on every item. `racing`: in rounds, and no more of a cell that is shown to be beaten."""
+    keep: Literal["winner", "front"] = "winner"
+    """What a race must not lose: the cell with the fewest dollars, or every cell that no other one dominates in
+    dollars, p95 seconds and share of missed targets."""
+    risk: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Chance that a race loses it all the same, against what every cell on every item would have said."""
     seed: int = 0
-    """Decides what is drawn by `max_items` and dealt into `folds`."""
+    """Decides what is drawn by `max_items`, dealt into `folds`, and the order of the items in a race."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
     """Calls under way at once."""
     budget_usd: Positive | None = None
@@ -321,6 +364,8 @@ class SweepFile(File):
             raise ValueError(f"grid.{varies[0]} varies a classifier: set `classifier` to an llm classifier")
         if not varies and not self.grid.classifier:
             raise ValueError("the grid is empty: give at least one axis")
+        if self.strategy != "racing" and (self.keep, self.risk) != ("winner", 0.05):
+            raise ValueError("`keep` and `risk` are about a race: set strategy = 'racing'")
         return self
 
     @property

@@ -5,6 +5,7 @@ write       the way back: whole files or none
 importers   chat messages, CSV, SQL, Parquet, DataFrames
 check       everything that can be wrong, in one report
 sample      unlabelled conversations to label, with the chance each had
+label_plan  how many of them a recall takes
 labels      label sheets: out to a spreadsheet and back
 split       parts between which nothing leaks
 attachments recordings and pictures beside a conversations file

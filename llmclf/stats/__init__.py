@@ -3,26 +3,51 @@
 proportion   one share of independent or grouped trials: Wilson, Clopper-Pearson, Jeffreys
 sampling     how labelled items stand for a population: strata, weights, groups
 totals       likely numbers of population items in each cell
-stratified   recall, precision, specificity, prevalence, flag rate, F1
+stratified   recall, precision, specificity, prevalence, flag rate, F-beta
+judged       prevalence from verdicts on everything and labels on a part
 projection   precision, flag rate and dollars at an assumed prevalence
+budget       recall where people can review only so many
 ranking      ROC AUC, average precision, Brier score
+slope        are probabilities too sure of themselves
 scaling      scores to probabilities
+thresholds   from which score to flag: cheapest, within reviewers' reach, or with a certified recall
+label_plans  how many labels a recall takes, by simulation
+difference   is a rate in one part other than in the rest; p values of many parts
 outcomes     dollars item by item, and their shares in a mean at an assumed prevalence
+paired       two classifiers on the same items: difference in dollars, recall, false alarms; McNemar; more labels
+racing       which cells of a grid can't be the best of it any more, told from a part of the items
+repeats      flips and model noise of the same items asked several times
 pairs        two counts of the same items: different, and could a doubling have been seen
+front        many classifiers on the same items, resampled together: who is cheapest, who lies on the front
 """
 
+from llmclf.stats.budget import recall_at_budget
+from llmclf.stats.difference import difference_p, holm
+from llmclf.stats.judged import judged_prevalence
 from llmclf.stats.outcomes import item_usd, resampled_shares, usd_shares
+from llmclf.stats.paired import (
+    Discordance,
+    MoreLabels,
+    Paired,
+    discordance,
+    more_labels,
+    paired_cells,
+    paired_dollars,
+    paired_false_alarms,
+    paired_recall,
+)
 from llmclf.stats.pairs import PairedCounts, paired_counts
 from llmclf.stats.projection import PRICE_UNKNOWN, dollars_per_1000, projected_flag_rate, projected_precision
 from llmclf.stats.proportion import clopper_pearson, clustered_wilson, jeffreys, wilson
 from llmclf.stats.ranking import average_precision, brier, ranking_areas, roc_auc
 from llmclf.stats.sampling import Sampling
+from llmclf.stats.slope import calibration_slope
 from llmclf.stats.stratified import (
     LARGEST_SHARE,
     LEAST_POSITIVES,
     Confusion,
     confusion,
-    f1,
+    f_beta,
     flag_rate,
     precision,
     prevalence,
@@ -35,25 +60,39 @@ __all__ = [
     "LEAST_POSITIVES",
     "PRICE_UNKNOWN",
     "Confusion",
+    "Discordance",
+    "MoreLabels",
+    "Paired",
     "PairedCounts",
     "Sampling",
     "average_precision",
     "brier",
+    "calibration_slope",
     "clopper_pearson",
     "clustered_wilson",
     "confusion",
+    "discordance",
+    "difference_p",
     "dollars_per_1000",
-    "f1",
+    "f_beta",
     "flag_rate",
+    "holm",
     "item_usd",
     "jeffreys",
+    "judged_prevalence",
+    "more_labels",
+    "paired_cells",
     "paired_counts",
+    "paired_dollars",
+    "paired_false_alarms",
+    "paired_recall",
     "precision",
     "prevalence",
     "projected_flag_rate",
     "projected_precision",
     "ranking_areas",
     "recall",
+    "recall_at_budget",
     "resampled_shares",
     "roc_auc",
     "specificity",

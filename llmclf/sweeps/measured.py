@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from llmclf.config import LimitsTable, LlmFile, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
-from llmclf.llm.plans import STANDARD, Plan, break_even
+from llmclf.llm.plans import STANDARD, break_even
 from llmclf.render.tables import seconds_text, usd_text
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.effort import Effort
-from llmclf.types import Costs, Dataset, Estimate, Prediction, Predictions, Task, Usage
+from llmclf.sweeps.parts import Parts, parts_of
+from llmclf.types import USAGE_COUNTS, Costs, Dataset, Estimate, Prediction, Predictions, Task, Usage
+from llmclf.types.costs import DAYS_PER_MONTH
 
-CellState = Literal["done", "failed", "incomplete", "waiting"]
-DAYS_PER_MONTH = 30.4
+CellState = Literal["done", "dropped", "failed", "incomplete", "waiting"]
 _NEVER_ASKED = "over_budget"
 """The kind of error of items that the cap kept from being asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Why a race stopped asking a cell."""
+
+    after_items: int
+    """Items it was asked about."""
+    round: int
+    """The round after which it was dropped, from 1."""
+    by: str
+    """Label of the cell that beats it."""
+    extra_usd_low: float | None
+    """Dollars per 1,000 conversations that it costs more at least, at the race's risk; None if it was not dollars."""
+    why: str
+    """The same in words."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,8 @@ class MeasuredCell:
     cell: Cell
     state: CellState
     """`done`: every item was asked. `failed`: every item was asked and none was answered, so there is no figure.
-    `incomplete`: the run stopped on the way. `waiting`: not begun."""
+    `dropped`: a race stopped asking it, so that there is no figure of all items. `incomplete`: the run stopped on
+    the way. `waiting`: not begun."""
     items: int
     """Items of the sweep; `asked` of them were asked."""
     predictions: Predictions = field(default_factory=Predictions, repr=False, compare=False)
@@ -43,6 +61,10 @@ class MeasuredCell:
     """Conversations a month from which on a provisioned plan is cheaper than paying for each token."""
     effort: Effort | None = field(default=None, compare=False)
     """What its thinking changed against the next lower setting; None where there is none to compare with."""
+    dropped: Dropped | None = None
+    """Set where the state is `dropped`."""
+    parts: Parts | None = field(default=None, repr=False, compare=False)
+    """Where its dollars go, and how often it gives no usable answer; None unless it is done."""
 
     @property
     def label(self) -> str:
@@ -107,6 +129,8 @@ class MeasuredCell:
             kinds = sorted(self.failed.items(), key=lambda one: -one[1])
             told = ", ".join(f"{count} {kind}" for kind, count in kinds)
             return f"failed: none of {self.items} items was answered ({told})"
+        if self.dropped is not None:
+            return f"dropped after {self.asked} of {self.items} items: {self.dropped.why}"
         return "" if self.state == "done" else f"{self.state}: {self.asked} of {self.items} items were asked"
 
     @property
@@ -159,8 +183,10 @@ class MeasuredCell:
             "cheaper_from_conversations_per_month": self.even_at,
             "no_op": self.no_op,
             "effort": None if self.effort is None else self.effort.to_dict(),
+            "dropped": None if self.dropped is None else asdict(self.dropped),
             "spent_usd": self.spent_usd,
             "unpriced": self.unpriced,
+            "parts": None if self.parts is None else self.parts.to_dict(),
             "evaluation": None if self.evaluation is None else self.evaluation.to_dict(),
         }
 
@@ -178,8 +204,7 @@ def measure_cell(
     paid, even_at = None, None
     if plan is not None and plan.name != STANDARD:
         paid = _paid_nano(predictions)
-        hears = isinstance(cell.file, LlmFile) and cell.file.modality == "audio"
-        predictions = Predictions(_under(plan, prediction, hears) for prediction in predictions)
+        predictions = Predictions(under_plan(cell, prediction) for prediction in predictions)
         usage = _usage_per_conversation(predictions, conversations)
         even_at = None if usage is None else break_even(plan, plan.standard, usage)
     evaluation = evaluate(predictions, dataset, task, costs=costs, seed=file.seed)
@@ -187,12 +212,28 @@ def measure_cell(
     if made.unanswered == len(dataset):
         return made
     beyond = limits_broken(evaluation, file.limits, costs, len(dataset) / conversations)
-    return replace(made, state="done", beyond=tuple(beyond), even_at=even_at)
+    made = replace(made, state="done", beyond=tuple(beyond), even_at=even_at)
+    return with_parts(made, dataset, task)
 
 
-def _under(plan: Plan, prediction: Prediction, audio_sent: bool) -> Prediction:
-    """The prediction as if it had been bought under another plan."""
-    cost = plan.cost(prediction.usage, calls=prediction.calls, audio_sent=audio_sent)
+def with_parts(cell: MeasuredCell, dataset: Dataset, task: Task) -> MeasuredCell:
+    """The cell with its parts at the costs of its evaluation; as it is, where it has no figures."""
+    figures = cell.figures
+    if figures is None:
+        return cell
+    made = parts_of(
+        cell.predictions, dataset, task, figures.costs, price=figures.cost_per_item_usd, plan=cell.cell.plan
+    )
+    return replace(cell, parts=made)
+
+
+def under_plan(cell: Cell, prediction: Prediction) -> Prediction:
+    """The prediction with the cost and the seconds of the cell's plan, whatever it was bought under."""
+    plan = cell.plan
+    if plan is None or plan.name == STANDARD:
+        return prediction
+    hears = isinstance(cell.file, LlmFile) and cell.file.modality == "audio"
+    cost = plan.cost(prediction.usage, calls=prediction.calls, audio_sent=hears)
     if prediction.cost_nano_usd == 0 and prediction.failed and prediction.usage == Usage():
         cost = 0  # nothing came of it, and nothing was charged
     return replace(prediction, cost_nano_usd=cost, latency_seconds=plan.seconds(prediction.latency_seconds))
@@ -204,8 +245,7 @@ def _usage_per_conversation(predictions: Predictions, conversations: int) -> Usa
     counted = [usage for usage, error in rows if error is None or usage != Usage()]
     if any(usage.input_tokens is None or usage.output_tokens is None for usage in counted):
         return None
-    names = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
-    return Usage(*(round(sum(getattr(usage, name) or 0 for usage in counted) / conversations) for name in names))
+    return Usage(*(round(sum(getattr(usage, name) or 0 for usage in counted) / conversations) for name in USAGE_COUNTS))
 
 
 def _paid_nano(predictions: Predictions) -> int | None:

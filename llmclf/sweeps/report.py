@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -17,12 +18,17 @@ from string import Template
 from typing import Any
 
 from llmclf.errors import ConfigError
-from llmclf.render.conversation import spoken_text
+from llmclf.evaluation.notes import percent
+from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_cells import group_sections, plot_data
+from llmclf.sweeps.report_curves import curves_data
 from llmclf.sweeps.report_head import foot, head
-from llmclf.sweeps.report_verdicts import shown_conversations
-from llmclf.sweeps.report_words import KIND_NAMES, STAMP, page_text
+from llmclf.sweeps.report_verdicts import ShownVerdicts
+from llmclf.sweeps.report_words import KIND_NAMES, STAMP, Group, page_text
 from llmclf.sweeps.surface import Surface
+
+SCRIPTS = ("surface.js", "curves.js", "verdicts.js")
+"""Files of the page's own script, in the order in which they are put together."""
 
 
 def write_report(surface: Surface, path: str | Path) -> Path:
@@ -43,18 +49,19 @@ def write_report(surface: Surface, path: str | Path) -> Path:
 
 def report_html(surface: Surface) -> str:
     """The whole page as text."""
-    plotly, script = _plotly(), page_text("page.js")
+    plotly, script = _plotly(), "".join(page_text(name) for name in SCRIPTS)
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
         f"script-src {_source_hash(plotly)} {_source_hash(script)}"
     )
+    shown = ShownVerdicts(surface)
     body = [head(surface)]
     if surface.real:
-        body.append(group_sections(surface, surface.real, "real"))
+        body.append(group_sections(surface, surface.real, "real", shown))
     if surface.simulated:
         body.append(
             Template(page_text("simulated.html")).substitute(
-                stamp=STAMP, sections=group_sections(surface, surface.simulated, "simulated")
+                stamp=STAMP, sections=group_sections(surface, surface.simulated, "simulated", shown)
             )
         )
     body.append(foot(surface))
@@ -63,7 +70,7 @@ def report_html(surface: Surface) -> str:
         title=escape(f"llmclf: {surface.task.name} on {surface.dataset.name}"),
         style=page_text("style.css"),
         body="\n".join(body),
-        data=script_json(_data(surface)),
+        data=script_json(_data(surface, shown)),
         plotly=plotly,
         script=script,
     )
@@ -71,24 +78,19 @@ def report_html(surface: Surface) -> str:
 
 def script_json(value: Any) -> str:
     """JSON that can stand inside a script element: no character of it can end the element or begin another."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _data(surface: Surface) -> dict[str, Any]:
-    plots = {}
-    if surface.real:
-        plots["real"] = plot_data(surface, surface.real, "real")
-    if surface.simulated:
-        plots["simulated"] = plot_data(surface, surface.simulated, "simulated")
-    conversations = {
-        key: [
-            [number, turn.speaker, spoken_text(turn)]
-            for number, turn in enumerate(surface.dataset.conversations[key].turns)
-        ]
-        for key in shown_conversations(surface)
+def _data(surface: Surface, shown: ShownVerdicts) -> dict[str, Any]:
+    groups: dict[Group, Sequence[MeasuredCell]] = {"real": surface.real, "simulated": surface.simulated}
+    return {
+        "kinds": KIND_NAMES,
+        "plots": {group: plot_data(surface, cells, group) for group, cells in groups.items() if cells},
+        "curves": {group: curves_data(surface, cells) for group, cells in groups.items() if cells},
+        "prevalence": percent(surface.costs.prevalence),
+        "verdicts": shown.data(),
     }
-    return {"kinds": KIND_NAMES, "plots": plots, "conversations": conversations}
 
 
 def _source_hash(script: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 from string import Template
@@ -10,55 +9,67 @@ from typing import Any
 
 from llmclf.evaluation import Evaluation
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_range
-from llmclf.render.tables import counted, usd_range
+from llmclf.evaluation.rates import rate_range, rate_text
+from llmclf.render.tables import usd_range
+from llmclf.sweeps.choice import share_text
 from llmclf.sweeps.measured import MeasuredCell
+from llmclf.sweeps.report_curves import curves_section
 from llmclf.sweeps.report_effort import effort_section, plan_section
-from llmclf.sweeps.report_verdicts import verdict_lists
+from llmclf.sweeps.report_money import month_section, race_section, spending_section, tipping_section
+from llmclf.sweeps.report_shares import failures, false_alarms, modes_caught
+from llmclf.sweeps.report_verdicts import ShownVerdicts
 from llmclf.sweeps.report_words import (
-    STAMP,
     Group,
+    Numbered,
     estimate_html,
     kind_of,
     money,
     name_of,
     number_of,
+    numbered,
     page_text,
     range_html,
+    row,
+    section,
     table,
     units,
 )
-from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import SIMULATED, hours_text, is_promised, marks, p95_text
-from llmclf.types import Estimate
 
 _LOG_FROM = 30.0
 """Dollars whose largest is so many times the smallest are drawn on a log axis."""
 
 
-def group_sections(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> str:
+def group_sections(surface: Surface, cells: Sequence[MeasuredCell], group: Group, shown: ShownVerdicts) -> str:
     """Every section about one group of cells, in the order of a reader's questions."""
+    known = numbered(surface, cells)
+    real = group == "real"
     return "\n".join(
         [
             _surface(surface, cells, group),
-            _section(group, "All cells", _cells(surface, cells)),
-            _section(group, "What thinking changes", effort_section(cells)),
-            _section(group, "How tokens are paid for", plan_section(surface, cells)),
-            _section(group, "Which cell catches which failure mode", _failure_modes(surface, cells)),
-            _section(group, "What is flagged by mistake", _false_alarms(surface, cells)),
-            _section(group, "Items without an answer", _failures(cells)),
-            _section(group, "Where the dollars come from", _spending(surface, cells)),
-            _section(group, "Wrong verdicts", verdict_lists(surface, cells)),
+            section(group, "All cells", _cells(surface, known)),
+            section(group, "The race", race_section(surface, group)),
+            section(group, "How far prices may move", tipping_section(surface)) if real else "",
+            section(group, "What a month costs", month_section(surface, known)) if real else "",
+            section(group, "Where the dollars come from", spending_section(surface, known)),
+            section(group, "Which cell catches which failure mode", modes_caught(surface, known, shown)),
+            section(group, "What is flagged by mistake", false_alarms(surface, known)),
+            section(group, "Items without an answer", failures(known)),
+            section(group, "Scores: every threshold, and how right they are", curves_section(surface, known, group)),
+            section(group, "What thinking changes", effort_section(known)),
+            section(group, "How tokens are paid for", plan_section(surface, known)),
+            section(group, "Wrong verdicts", shown.section(known)),
         ]
     )
 
 
 def plot_data(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> dict[str, Any]:
     """What the page's script draws: the cells whose dollars are known, and the cost of flagging nothing."""
-    front = surface.pareto()
+    front = {id(cell) for cell in surface.pareto()}
+    chances = surface.front_chances() if group == "real" else {}
     points = [
-        _point(cell, number, any(cell is other for other in front))
+        _point(cell, number, id(cell) in front, chances.get(cell.label))
         for number, cell in enumerate(cells, start=1)
         if cell.usd.is_known
     ]
@@ -76,7 +87,7 @@ def plot_data(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> 
     }
 
 
-def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
+def _point(cell: MeasuredCell, number: int, on_front: bool, chance: float | None) -> dict[str, Any]:
     hover = [
         f"<b>{number_of(cell, number)} {escape(cell.label)}</b>",
         f"recall {escape(rate_range(cell.recall))}",
@@ -84,11 +95,14 @@ def _point(cell: MeasuredCell, number: int, on_front: bool) -> dict[str, Any]:
         f"dollars {escape(usd_range(cell.usd))}",
         f"p95 {_p95_words(cell)}",
     ]
+    if chance is not None:
+        hover.append(f"on the front in {share_text(chance)} of resamples")
     return {
         "number": number_of(cell, number),
         "label": cell.label,
         "kind": kind_of(cell),
         "front": on_front,
+        "chance": chance,
         "usd": cell.usd.value,
         "usd_low": cell.usd.low,
         "usd_high": cell.usd.high,
@@ -107,15 +121,10 @@ def _p95_words(cell: MeasuredCell) -> str:
     return f"{p95}{', as promised' * is_promised(cell)}" if p95.endswith("h") else f"{p95} s"
 
 
-def _section(group: Group, title: str, content: str) -> str:
-    stamp = f" {STAMP}" if group == "simulated" else ""
-    return f"<section><h2>{escape(title)}{stamp}</h2>{content}</section>" if content else ""
-
-
 def _surface(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> str:
     title = f"Dollars per 1,000 {units(surface.task)}"
     if not any(cell.usd.is_known for cell in cells):
-        return _section(group, title, "<p>No cell's dollars are known, so there is nothing to draw.</p>")
+        return section(group, title, "<p>No cell's dollars are known, so there is nothing to draw.</p>")
     intro = (
         "Left is cheaper, up finds more. Bars are 95 % intervals; numbers are those of the table. A cell that costs "
         "more than flagging nothing is not worth running at these prices."
@@ -126,12 +135,16 @@ def _surface(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> s
             "compared with real ones."
         )
     elif surface.pareto():
-        intro += " Diamonds lie on the front: no other cell is both cheaper and faster."
+        intro += (
+            " Diamonds lie on the front: no other cell is both cheaper and faster. The larger a mark, the surer it is "
+            "that the cell belongs there, by resampling the items for all cells at once; against p95 seconds the front "
+            "is a line, with the interval of its dollars as a band."
+        )
     content = Template(page_text("surface.html")).substitute(intro=escape(intro), group=group)
-    return _section(group, title, content)
+    return section(group, title, content)
 
 
-def _cells(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
+def _cells(surface: Surface, cells: Numbered) -> str:
     heads = [
         "cell",
         "recall",
@@ -139,19 +152,17 @@ def _cells(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
         f"precision at {percent(surface.costs.prevalence)}".replace(" %", "\u00a0%"),
         f"$ per 1,000 {units(surface.task)}",
         f"model, per {surface.task.unit}",
-        "p50 / p95 s",
+        "p50 / p95 / p99 s",
         "failed",
     ]
-    return table(
-        heads, [_cell_row(surface, cell, number, heads) for number, cell in enumerate(cells, start=1)], "cells"
-    )
+    return table(heads, [_cell_row(surface, cell, number, heads) for number, cell in cells], "cells")
 
 
 def _cell_row(surface: Surface, cell: MeasuredCell, number: int, heads: Sequence[str]) -> str:
     notes = "".join(f"<small>{escape(mark)}</small>" for mark in marks(surface, cell))
-    evaluation, failed = cell.figures, cell.unanswered
+    evaluation = cell.figures
     if evaluation is None:
-        values = ["-"] * (len(heads) - 2) + [str(failed) if failed else "-"]
+        values = ["-"] * (len(heads) - 2) + [str(cell.unanswered or "-")]
     else:
         values = [
             estimate_html(cell.recall) + range_html(cell.recall),
@@ -160,104 +171,23 @@ def _cell_row(surface: Surface, cell: MeasuredCell, number: int, heads: Sequence
             estimate_html(cell.usd, "$"),
             money(evaluation.cost_per_item_usd),
             _seconds(cell, evaluation),
-            str(failed) if failed else "none",
+            _failed(cell),
         ]
-    tds = "".join(f'<td data-head="{escape(head)}">{value}</td>' for head, value in zip(heads[1:], values, strict=True))
-    return f'<tr><td class="cell">{name_of(cell, number)}{notes}</td>{tds}</tr>'
+    return row(name_of(cell, number) + notes, heads, values)
 
 
 def _seconds(cell: MeasuredCell, evaluation: Evaluation) -> str:
     p95 = p95_text(cell)
-    return f"{p95}<small>promised</small>" if is_promised(cell) else f"{hours_text(evaluation.latency_p50)} / {p95}"
+    if is_promised(cell):
+        return f"{p95}<small>promised</small>"
+    steps = f"{hours_text(evaluation.latency_p50)} / {p95} / {hours_text(evaluation.latency_p99)}"
+    return f'<span class="nowrap">{steps}</span>'
 
 
-def _failure_modes(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
-    """Recall per mode and cell: darker is more. The number of targets stands in the head."""
-    modes = list(dict.fromkeys(mode for cell in cells if cell.figures for mode in cell.figures.by_failure_mode))
-    if not modes:
-        return ""
-    counts = {mode: _positives_of_mode(surface, mode) for mode in modes}
-    heads = ["recall"] + [f"{escape(mode.replace('_', ' '))}<br>{counted(counts[mode], 'target')}" for mode in modes]
-    rows = []
-    for number, cell in enumerate(cells, start=1):
-        if cell.figures is not None:
-            found = cell.figures.by_failure_mode
-            rows.append(_heat_row(name_of(cell, number), [found.get(mode) for mode in modes]))
-    return _explained("Look at the small counts before believing a difference.", table(heads, rows, "heat"))
-
-
-def _false_alarms(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
-    """Share flagged of each label that is not the target; adjacent labels are the hard ones."""
-    labels = [label for label in surface.task.labels if label.role != "target"]
-    counts = {label.name: surface.dataset.labels(surface.task.name).count(label.name) for label in labels}
-    labels = [label for label in labels if counts[label.name]]
-    heads = ["share flagged"] + [
-        f"{escape(label.name.replace('_', ' '))}<br>{counts[label.name]} {label.role}" for label in labels
-    ]
-    rows = []
-    for number, cell in enumerate(cells, start=1):
-        if cell.figures is not None:
-            found = cell.figures.by_label
-            rows.append(_heat_row(name_of(cell, number), [found.get(label.name) for label in labels], "filled bad"))
-    return _explained("Adjacent labels look like the target and are not.", table(heads, rows, "heat")) if rows else ""
-
-
-def _heat_row(name: str, shares: Sequence[Estimate | None], css: str = "filled") -> str:
-    tds = []
-    for share in shares:
-        if share is None:
-            tds.append("<td>-</td>")
-        elif share.value is None:
-            tds.append(f"<td>{estimate_html(share)}</td>")
-        else:
-            # shares of false alarms are small: their root shows them apart
-            dark = share.value if css == "filled" else math.sqrt(share.value)
-            tds.append(f'<td class="{css}" style="--share:{dark:.3f}">{estimate_html(share)}</td>')
-    return f'<tr><th scope="row">{name}</th>{"".join(tds)}</tr>'
-
-
-def _failures(cells: Sequence[MeasuredCell]) -> str:
-    kinds = sorted({kind for cell in cells for kind in cell.failed})
-    if not kinds:
-        return "<p>Every item that was asked got an answer.</p>" if any(cell.figures for cell in cells) else ""
-    rows = []
-    for number, cell in enumerate(cells, start=1):
-        if cell.failed:
-            counts = "".join(f"<td>{cell.failed.get(kind, 0) or '-'}</td>" for kind in kinds)
-            rows.append(f'<tr><th scope="row">{name_of(cell, number)}</th>{counts}<td>{cell.asked}</td></tr>')
-    heads = ["cell", *(escape(kind.replace("_", " ")) for kind in kinds), "asked"]
-    return _explained("Failed items are neither flagged nor clean.", table(heads, rows, "heat"))
-
-
-def _spending(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
-    parts = [(number, cell, spending(cell, surface)) for number, cell in enumerate(cells, start=1)]
-    known = [(number, cell, split) for number, cell, split in parts if split is not None]
-    unknown = [cell.label for _, cell, split in parts if split is None and cell.figures is not None]
-    if not known:
-        return ""
-    widest = max(sum(split.values()) for _, _, split in known) or 1.0
-    legend = "".join(f'<span><i class="{part}"></i>{name}</span>' for part, name in PARTS.items())
-    rows = []
-    for number, cell, split in known:
-        pieces = "".join(
-            f'<i class="{part}" style="width:{100 * usd / widest:.2f}%" title="{name} {money(split[part])}"></i>'
-            for part, name in PARTS.items()
-            if (usd := split[part]) > 0
-        )
-        rows.append(
-            f'<div class="row"><span class="name">{name_of(cell, number)}</span><span class="bar">{pieces}</span>'
-            f'<span class="total">{money(sum(split.values()))}</span></div>'
-        )
-    text = f"Per 1,000 {units(surface.task)} at an assumed prevalence of {percent(surface.costs.prevalence)}."
-    if unknown:
-        text += f" Left out, because their dollars are not known: {', '.join(unknown)}."
-    return _explained(text, f'<div class="legend">{legend}</div><div class="bars">{"".join(rows)}</div>')
-
-
-def _positives_of_mode(surface: Surface, mode: str) -> int:
-    name, target = surface.task.name, surface.task.target
-    return sum(mode in example.failure_modes and example.labels[name] == target for example in surface.dataset.examples)
-
-
-def _explained(sentence: str, content: str) -> str:
-    return f'<p class="soft">{escape(sentence)}</p>{content}'
+def _failed(cell: MeasuredCell) -> str:
+    """Items without an answer, and the share of those whose answer came and could not be used."""
+    if not cell.unanswered:
+        return "none"
+    invalid = None if cell.parts is None else cell.parts.invalid.value
+    told = f"<small>{rate_text(invalid, '.1%')} invalid</small>" if invalid else ""
+    return f"{cell.unanswered}{told}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from llmclf.llm.plans import STANDARD
 from llmclf.sweeps.effort import Effort, times_text
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.sweeps.report_words import estimate_html, money, name_of, table, units
+from llmclf.sweeps.report_words import Numbered, estimate_html, money, name_of, row, table, units
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import p95_text, plan_sentences
 
@@ -23,10 +22,10 @@ _EFFORT_HEADS = [
 ]
 
 
-def effort_section(cells: Sequence[MeasuredCell]) -> str:
+def effort_section(cells: Numbered) -> str:
     """Each cell against the next lower thinking setting of the same cell; empty where none can be compared."""
     rows, seen = [], set()
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in cells:
         if cell.effort and cell.cell.answers_id not in seen:  # the same answers under another plan say no more
             seen.add(cell.cell.answers_id)
             rows.append(_effort_row(cell, number, cell.effort))
@@ -49,7 +48,7 @@ def _effort_row(cell: MeasuredCell, number: int, effort: Effort) -> str:
         f"{effort.compared}{uncounted}",
         estimate_html(effort.changed, ".1%"),
     )
-    return _row(cell, number, _EFFORT_HEADS, values, effort.sentence)
+    return row(name_of(cell, number), _EFFORT_HEADS, values, effort.sentence)
 
 
 def _ratio(effort: Effort) -> str:
@@ -62,25 +61,20 @@ def _ratio(effort: Effort) -> str:
     return f"{times_text(ratio.value)}<small>{between}</small><small>{medians}</small>"
 
 
-def _row(cell: MeasuredCell, number: int, heads: Sequence[str], values: Sequence[str], title: str = "") -> str:
-    """A row whose cells name their column, for windows in which they stand under each other."""
-    tds = "".join(f'<td data-head="{escape(head)}">{value}</td>' for head, value in zip(heads[1:], values, strict=True))
-    return f'<tr title="{escape(title)}"><td class="cell">{name_of(cell, number)}</td>{tds}</tr>'
-
-
-def plan_section(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
+def plan_section(surface: Surface, cells: Numbered) -> str:
     """Cells by the plan their tokens are paid by; empty where all are paid as they come."""
-    if all(cell.plan == STANDARD for cell in cells):
+    if all(cell.plan == STANDARD for _, cell in cells):
         return ""
     heads = ["cell", f"model, per {surface.task.unit}", "p95 s", "what the plan is"]
     rows = []
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in cells:
         if cell.cell.plan is None or cell.figures is None:
             continue
         said = plan_sentences([cell], surface.costs)
         about = said[0].removeprefix(f"Plan {cell.plan}: ") if said else cell.cell.plan.note
         seconds = p95_text(cell).replace(" ", "\u00a0")
-        rows.append(_row(cell, number, heads, (money(cell.figures.cost_per_item_usd), seconds, escape(about))))
+        values = (money(cell.figures.cost_per_item_usd), seconds, escape(about))
+        rows.append(row(name_of(cell, number), heads, values))
     text = (
         f"Answers about these {units(surface.task)} are the same under every plan and were bought once; dollars and "
         "seconds are the plan's. What a batch takes is what vendors promise, and can't be compared with a measurement."

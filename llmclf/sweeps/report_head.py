@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
 from html import escape
 from string import Template
-from typing import Any
 
 from llmclf.evaluation.notes import percent
 from llmclf.render.tables import counted, price_text
-from llmclf.sweeps.report_words import STAMP, common_notes, money, page_text
+from llmclf.sweeps.report_words import STAMP, common_notes, page_text
+from llmclf.sweeps.run_card import card_lines
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.views import known_design, stopped_text, unknown_dollars
 
@@ -74,56 +74,12 @@ def _notes(surface: Surface) -> list[str]:
 
 def foot(surface: Surface) -> str:
     """The run card, and how to read the page."""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in _card_rows(surface))
+    card = {"run_id": surface.run_id, "inputs_hash": surface.inputs_hash, **surface.run_card}
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{_with_hashes(text)}</dd>" for name, text in card_lines(card))
     simulated = f"{STAMP} is made up by a simulated vendor that is told the truth." if surface.simulated else ""
     return Template(page_text("foot.html")).substitute(rows=rows, simulated=simulated)
 
 
-def _card_rows(surface: Surface) -> Iterable[tuple[str, str]]:
-    card = surface.run_card
-    yield "run", _code(surface.run_id)
-    yield "inputs", _code(surface.inputs_hash)
-    yield "dataset", f"{escape(surface.dataset.name)} {_code(str(card.get('dataset', {}).get('sha256', '')))}"
-    yield "task", f"{escape(surface.task.name)} {_code(str(card.get('task', {}).get('sha256', '')))}"
-    yield "config", _code(str(card.get("config_sha256", "")))
-    for name, sha256 in card.get("prompts", {}).items():
-        yield "prompt", f"{escape(name)} {_code(sha256)}"
-    git = card.get("git")
-    yield "commit", f"{_code(git['sha'])}{' with uncommitted changes' if git['dirty'] else ''}" if git else "not known"
-    yield "seed", escape(f"{card.get('seed', '')}")
-    yield "folds", escape(f"{card.get('folds', '')}, held out by {', '.join(card.get('hold_out', []))}")
-    for model, price in card.get("prices", {}).items():
-        yield "price", f"{escape(model)}: {escape(_price(price))}"
-    for label, note in card.get("plans", {}).items():
-        yield "plan", f"{escape(label)}: {escape(note)}"
-    yield (
-        "versions",
-        escape(", ".join(f"{name} {value}" for name, value in card.get("versions", {}).items()) or "not known"),
-    )
-    machine = card.get("machine", {})
-    yield "machine", escape(", ".join(f"{value}" for value in _machine(machine)))
-    yield "started", escape(str(card.get("started_at", "")))
-    if "spent_usd" in card:
-        billed = card["possibly_billed"]
-        maybe = f"; {billed} more may have been billed" if billed else ""
-        yield "paid now", escape(f"{money(card['spent_usd'])} for {counted(card['calls'], 'call')}{maybe}")
-
-
-def _price(price: Mapping[str, Any] | None) -> str:
-    if price is None:
-        return "not known"
-    return (
-        f"${price['input_usd_per_million']:g} in, ${price['cached_input_usd_per_million']:g} cached, "
-        f"${price['output_usd_per_million']:g} out a million tokens ({price['source']})"
-    )
-
-
-def _machine(machine: Mapping[str, Any]) -> Iterable[str]:
-    if machine:
-        yield f"{machine['system']} {machine['processor']}"
-        yield f"{machine['cores']} cores"
-        yield f"Python {machine['python']}"
-
-
-def _code(text: str) -> str:
-    return f"<code>{escape(text)}</code>" if text else "not known"
+def _with_hashes(text: str) -> str:
+    """The text with what looks like a hash set as code."""
+    return re.sub(r"\b[0-9a-f]{32,64}\b", r"<code>\g<0></code>", escape(text))

@@ -1,19 +1,34 @@
-"""The wrong verdicts of each cell in the report; the page builds a conversation when its verdict is opened."""
+"""The wrong verdicts of each cell in the report: counts as text, the rest as data from which the page builds a
+verdict when it is opened.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from llmclf.evaluation.wrong import WRONG_KINDS, WrongKind
+from llmclf.render.conversation import spoken_text
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.sweeps.report_words import common_notes, name_of, own_notes
+from llmclf.sweeps.report_words import Group, Numbered, common_notes, folded, name_of, number_of, own_notes
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.verdicts import Wrong, WrongKind, wrong_in, wrong_verdicts
-from llmclf.types import Item
+from llmclf.sweeps.verdicts import CellVerdicts, cell_verdicts
+from llmclf.types import Annotation, Example, Prediction, Task
 
 MOST_PER_KIND = 40
 """So many of a kind are listed for one cell; the rest is counted."""
+MOST_LISTED = 8000
+"""About so many of a kind are listed over all cells: a browser has to open the page."""
+LEAST_PER_KIND = 5
+RUN_DIGITS = 12
+"""Of a run's id; enough to name it in a command."""
+_OUTCOMES = np.frombuffer(b"-fqmax", np.uint8)
+"""One letter for each code of an outcome, as the page's script reads them."""
 
 _TITLES: dict[WrongKind, tuple[str, str]] = {
     "missed": ("missed", "targets that were not flagged, the least suspected first"),
@@ -23,104 +38,152 @@ _TITLES: dict[WrongKind, tuple[str, str]] = {
 }
 
 
-def verdict_lists(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
-    """One folded list for each cell: missed, false alarms, failed, ungrounded."""
-    wrong_counts = wrong_in(_answering(surface), surface.dataset, surface.task)
-    common = common_notes(surface)
-    parts = []
-    for number, cell in enumerate(cells, start=1):
-        if not len(cell.predictions):
-            continue
-        found = wrong_verdicts(cell, surface.dataset, surface.task)
-        counts = ", ".join(f"{len(wrongs)} {_name(kind, len(wrongs))}" for kind, wrongs in found.items() if wrongs)
-        groups = "".join(_kind(kind, wrongs, surface, wrong_counts) for kind, wrongs in found.items() if wrongs)
-        notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(cell, common))
-        parts.append(
-            f'<details><summary>{name_of(cell, number)} <span class="soft">{counts or "nothing wrong"}</span></summary>'
-            f"{notes}{groups}</details>"
+class ShownVerdicts:
+    """Which verdicts of which cells the report lists, and the data the page needs for them."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        self._cells = cell_verdicts(surface.cells, surface.dataset, surface.task)
+        self._most = max(LEAST_PER_KIND, min(MOST_PER_KIND, MOST_LISTED // max(1, len(self._cells))))
+        rows = {int(row) for one in self._cells for kind in WRONG_KINDS for row in one.wrong[kind][: self._most]}
+        self._items = {row: number for number, row in enumerate(sorted(rows))}
+        """Examples that are shown, with their number on the page."""
+
+    def section(self, cells: Numbered) -> str:
+        """One folded list for each cell of a group: how many are missed, false alarms, failed, ungrounded."""
+        common = common_notes(self._surface)
+        of_cell = {id(one.cell): (place, one) for place, one in enumerate(self._cells)}
+        parts = []
+        for number, cell in cells:
+            place, found = of_cell[id(cell)]
+            if not len(cell.predictions):
+                continue
+            counts = ", ".join(f"{len(found.wrong[kind])} {_name(found, kind)}" for kind in _kinds(found))
+            notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(cell, common))
+            parts.append(
+                f'<details class="cell-verdicts" data-cell="{place}"><summary>{name_of(cell, number)} '
+                f'<span class="soft">{counts or "nothing wrong"}</span></summary>{notes}</details>'
+            )
+        return folded(parts, "".join)
+
+    def outcome(self, cell: MeasuredCell) -> NDArray[np.int8]:
+        """(n,) how each item came out in a cell, as `llmclf.sweeps.verdicts` codes it."""
+        return next(one.outcome for one in self._cells if one.cell is cell)
+
+    def data(self) -> dict[str, Any]:
+        """Items, their conversations, and each cell's verdicts about them, as JSON types."""
+        dataset, task = self._surface.dataset, self._surface.task
+        examples = [dataset.examples[row] for row in self._items]
+        ids = dict.fromkeys(example.conversation_id for example in examples)
+        rules = {rule.id: rule.text for label in task.labels for rule in label.rules}
+        groups: tuple[tuple[Group, Sequence[MeasuredCell]], ...] = (
+            ("real", self._surface.real),
+            ("simulated", self._surface.simulated),
         )
-    return "".join(parts)
-
-
-def shown_conversations(surface: Surface) -> list[str]:
-    """Ids of the conversations that the lists of any cell speak of, sorted."""
-    return sorted(
-        {
-            wrong.prediction.conversation_id
-            for cell in surface.cells
-            for wrongs in wrong_verdicts(cell, surface.dataset, surface.task).values()
-            for wrong in wrongs[:MOST_PER_KIND]
+        numbered = {
+            id(cell): (group, number_of(cell, number))
+            for group, cells in groups
+            for number, cell in enumerate(cells, start=1)
         }
-    )
+        return {
+            "target": task.target,
+            "titles": {kind: list(titles) for kind, titles in _TITLES.items()},
+            "conversations": {
+                key: [[at, turn.speaker, spoken_text(turn)] for at, turn in enumerate(dataset.conversations[key].turns)]
+                for key in ids
+            },
+            "items": [_item(example, task, rules) for example in examples],
+            "cells": [self._cell(place, one, *numbered[id(one.cell)]) for place, one in enumerate(self._cells)],
+        }
+
+    def _cell(self, place: int, one: CellVerdicts, group: Group, number: str) -> dict[str, Any]:
+        rows = np.array(list(self._items), np.intp)
+        score = one.score[rows]
+        return {
+            "group": group,
+            "number": number,
+            "label": one.cell.label,
+            "run": shlex.quote(f"{self._surface.run_id[:RUN_DIGITS]}/{place + 1}") if self._surface.run_id else "last",
+            "said": _OUTCOMES[one.outcome[rows]].tobytes().decode(),
+            "hundredths": []
+            if np.isnan(score).all()
+            else np.nan_to_num(100 * score, nan=-1).round().astype(int).tolist(),
+            "lists": {
+                kind: {
+                    "count": len(one.wrong[kind]),
+                    "verdicts": [self._verdict(one, int(row)) for row in one.wrong[kind][: self._most]],
+                }
+                for kind in _kinds(one)
+            },
+        }
+
+    def _verdict(self, one: CellVerdicts, row: int) -> dict[str, Any]:
+        prediction, example = one.prediction(row), self._surface.dataset.examples[row]
+        return {"item": self._items[row], **_said(prediction, example, self._surface.task)}
 
 
-def _answering(surface: Surface) -> list[MeasuredCell]:
-    """Real cells that answered something: one that failed on every item says nothing about a label."""
-    return [cell for cell in surface.real if cell.state != "failed"]
+def _kinds(found: CellVerdicts) -> list[WrongKind]:
+    return [kind for kind in WRONG_KINDS if len(found.wrong[kind])]
 
 
-def _kind(kind: WrongKind, wrongs: Sequence[Wrong], surface: Surface, wrong_counts: Mapping[Item, int]) -> str:
-    name, meaning = _name(kind, len(wrongs)), _TITLES[kind][1]
-    rest = len(wrongs) - MOST_PER_KIND
-    more = f'<p class="soft">and {rest} more, in the store</p>' if rest > 0 else ""
-    shown = "".join(_verdict(wrong, surface, wrong_counts) for wrong in wrongs[:MOST_PER_KIND])
-    return (
-        f'<details><summary>{len(wrongs)} {name} <span class="soft">{meaning}</span></summary>{shown}{more}</details>'
-    )
-
-
-def _name(kind: WrongKind, number: int) -> str:
+def _name(found: CellVerdicts, kind: WrongKind) -> str:
     name = _TITLES[kind][0]
-    return name.removesuffix("s") if number == 1 and kind == "false_alarm" else name
+    return name.removesuffix("s") if len(found.wrong[kind]) == 1 and kind == "false_alarm" else name
 
 
-def _verdict(wrong: Wrong, surface: Surface, wrong_counts: Mapping[Item, int]) -> str:
-    prediction = wrong.prediction
-    about = {
-        "conversation": prediction.conversation_id,
-        "turn": prediction.turn,
-        "labelled": list(wrong.example.evidence_turns),
-        "quotes": [[quote.turn, quote.quote] for quote in prediction.evidence if quote.grounded],
-    }
-    said = prediction.label if prediction.error is None else prediction.error.kind
-    body = "".join(_body(wrong, surface, wrong_counts))
-    return (
-        f'<details class="verdict" data-about="{escape(json.dumps(about))}">'
-        f"<summary>{escape(str(prediction.item))}: is <b>{escape(wrong.true_label)}</b>, said "
-        f'<b>{escape(str(said))}</b> <span class="soft">{escape(_score(wrong))}</span></summary>'
-        f'<div class="body">{body}</div></details>'
-    )
-
-
-def _body(wrong: Wrong, surface: Surface, wrong_counts: Mapping[Item, int]) -> Iterator[str]:
-    prediction, example = wrong.prediction, wrong.example
-    if prediction.error is not None:
-        yield f"<p>{escape(prediction.error.message)}</p>"
-    if prediction.rationale:
-        yield f"<p>{escape(prediction.rationale)}</p>"
-    for quote in prediction.evidence:
-        turn = "" if quote.turn is None else f"turn {quote.turn}: "
-        missing = "" if quote.grounded else ' <span class="stamp">NOT IN THE CONVERSATION</span>'
-        yield f'<blockquote><span class="soft">{turn}</span>{escape(quote.quote)}{missing}</blockquote>'
+def _item(example: Example, task: Task, rules: Mapping[str, str]) -> dict[str, Any]:
+    """What is known of an item, whatever a cell said; empty values are left out."""
     facts = []
     if example.failure_modes:
         facts.append(f"failure mode {', '.join(example.failure_modes)}")
     if example.source != "gold":
         facts.append(f"label is {example.source}")
-    if prediction.truncated:
-        facts.append("it did not see the whole conversation")
-    measured = sum(1 for cell in _answering(surface) if len(cell.predictions))
-    count = wrong_counts.get(prediction.item, 0)
-    if measured > 1 and count and wrong.kind != "ungrounded":
-        doubt = "; is the label right?" if count == measured > 2 else ""
-        facts.append(f"wrong in {count} of {measured} real cells{doubt}")
-    if facts:
-        yield f'<p class="soft">{escape(" · ".join(facts))}</p>'
+    if example.note:
+        facts.append(f"note: {example.note}")
+    annotations = [one for one in example.annotations if one.task == task.name]
+    as_typed = ("-- " if str(example.item).startswith("-") else "") + shlex.quote(str(example.item))
+    made = {
+        "turn": example.turn,
+        "command": "" if as_typed == str(example.item) else as_typed,
+        "labelled": list(example.evidence_turns),
+        "facts": facts,
+        "annotations": [_annotation(one, rules) for one in annotations],
+    }
+    label = example.labels[task.name]
+    return {"id": str(example.item), "conversation": example.conversation_id, "label": label, **_told(made)}
 
 
-def _score(wrong: Wrong) -> str:
-    prediction = wrong.prediction
-    if prediction.error is not None or prediction.score is None:
-        return ""
-    limit = "" if prediction.threshold is None else f", threshold {prediction.threshold:.2f}"
-    return f"score {prediction.score:.3f}{limit}"
+def _annotation(annotation: Annotation, rules: Mapping[str, str]) -> list[str]:
+    """Who said what, and why: rule and note, each empty where there is none."""
+    rule = annotation.rule and f"{annotation.rule} {rules.get(annotation.rule, '')}".strip()
+    return [annotation.annotator, annotation.label, rule, annotation.note]
+
+
+def _said(prediction: Prediction, example: Example, task: Task) -> dict[str, Any]:
+    """What a cell said of one item; empty values are left out."""
+    error = prediction.error
+    said = prediction.label if error is None else error.kind
+    truth = example.labels[task.name]
+    doubted = said if error is None and said and said != truth and said in task.label_names else ""
+    made = {
+        "said": said,
+        "score": None if error or prediction.score is None else round(prediction.score, 3),
+        "threshold": None if error or prediction.score is None else prediction.threshold,
+        "message": "" if error is None else error.message,
+        "rationale": prediction.rationale,
+        "quotes": [[quote.turn, quote.quote, quote.grounded] for quote in prediction.evidence],
+        "truncated": prediction.truncated,
+        "relabel": doubted and shlex.quote(doubted),
+        "hard_negative": bool(prediction.flagged) and truth != task.target,
+        "asked": bool(prediction.call_id),
+    }
+    return _told(made)
+
+
+def _told(made: Mapping[str, Any]) -> dict[str, Any]:
+    """What says something; 0 does."""
+    return {
+        name: value
+        for name, value in made.items()
+        if value is not None and value is not False and value not in ("", [])
+    }

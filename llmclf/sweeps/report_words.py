@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -25,6 +25,10 @@ KIND_NAMES = {
     "sim": "simulated model",
 }
 """Kinds as the page colours them, and their names in its legend."""
+MOST_ROWS = 30
+"""Sections about many cells show so many at once; the others are folded below."""
+Numbered = Sequence[tuple[int, MeasuredCell]]
+"""Cells with their numbers on the page."""
 STAMP = f'<span class="stamp">{SIMULATED}</span>'
 
 
@@ -110,10 +114,56 @@ def range_html(estimate: Estimate) -> str:
     return f'<span class="range" style="{style}"><i></i>{value}</span>'
 
 
-def table(head: list[str], rows: list[str], css: str) -> str:
-    """A table in a box of its own that scrolls sideways where the window is narrow."""
+def numbered(surface: Surface, cells: Sequence[MeasuredCell]) -> Numbered:
+    """Cells with their numbers, from 1 as they come; where they are many, those on the front and the cheapest first."""
+    pairs = list(enumerate(cells, start=1))
+    if len(pairs) <= MOST_ROWS:
+        return pairs
+    front = {id(cell) for cell in surface.pareto()}
+
+    def place(pair: tuple[int, MeasuredCell]) -> tuple[bool, bool, float, int]:
+        number, cell = pair
+        usd = cell.usd.value
+        return id(cell) not in front, usd is None, usd or 0.0, number
+
+    return sorted(pairs, key=place)
+
+
+def table(head: Sequence[str], rows: Sequence[str], css: str) -> str:
+    """A table in a box of its own that scrolls sideways where the window is narrow; very many rows are folded."""
     cells = "".join(f'<th scope="col">{name}</th>' for name in head)
-    body = "".join(rows)
-    return (
-        f'<div class="scroll"><table class="{css}"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+
+    def part(some: Sequence[str]) -> str:
+        return (
+            f'<div class="scroll"><table class="{css}"><thead><tr>{cells}</tr></thead>'
+            f"<tbody>{''.join(some)}</tbody></table></div>"
+        )
+
+    return folded(rows, part)
+
+
+def folded(rows: Sequence[str], made_of: Callable[[Sequence[str]], str]) -> str:
+    """The first rows as `made_of` puts them together, and the others folded below."""
+    rest = len(rows) - MOST_ROWS
+    if rest <= 0:
+        return made_of(rows)
+    more = f"<details><summary>and {rest} more cells</summary>{made_of(rows[MOST_ROWS:])}</details>"
+    return made_of(rows[:MOST_ROWS]) + more
+
+
+def row(name: str, heads: Sequence[str], values: Sequence[str], title: str = "") -> str:
+    """A row of a table `cells`; its cells name their column, for windows in which they stand under each other."""
+    tds = "".join(f'<td data-head="{escape(head)}">{value}</td>' for head, value in zip(heads[1:], values, strict=True))
+    told = f' title="{escape(title)}"' if title else ""
+    return f'<tr{told}><td class="cell">{name}</td>{tds}</tr>'
+
+
+def explained(sentence: str, content: str) -> str:
+    """A sentence in small print above what it is about; nothing where there is nothing."""
+    return f'<p class="soft">{escape(sentence)}</p>{content}' if content else ""
+
+
+def section(group: Group, title: str, content: str) -> str:
+    """A section with its heading, stamped where its cells are simulated; nothing without content."""
+    stamp = f" {STAMP}" if group == "simulated" else ""
+    return f"<section><h2>{escape(title)}{stamp}</h2>{content}</section>" if content else ""

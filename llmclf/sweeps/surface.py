@@ -5,24 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import RenderableType
 
-from llmclf.config import LimitsTable
+from llmclf.config import LimitsTable, PaceRow
 from llmclf.evaluation import evaluate
+from llmclf.stats import front
+from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
 from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd
 from llmclf.sweeps.families import with_efforts, with_one_progress
-from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Costs, Dataset, Estimate, Task
+from llmclf.sweeps.measured import MeasuredCell, limits_broken, with_parts
+from llmclf.sweeps.monthly import PEAK, TIMES, Months, months
+from llmclf.sweeps.rows import row_of
+from llmclf.sweeps.tipping import TippingPrice, tipping_prices
+from llmclf.types import Costs, Dataset, Task
 
 Stopped = Literal["", "budget", "interrupted"]
-
-
-_AS_GOOD_AS_AT_ONCE = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Surface:
     stopped: Stopped = ""
     """Why the run ended before every cell was done."""
     run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    pace: Mapping[str, PaceRow] = field(default_factory=dict, repr=False)
+    """Rate limits by model or pattern, as [pace] of models.toml has them; `months` holds volumes against them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", with_efforts(with_one_progress(self.cells), self.dataset))
@@ -83,48 +89,104 @@ class Surface:
         tenth of a second all are equally fast: nobody waits for the difference. Cells whose dollars
         (the model's price among them) or seconds are not known can't be placed.
         """
-        placed = sorted(
-            (cell.usd.value, max(cell.p95_seconds, _AS_GOOD_AS_AT_ONCE), index, cell)
-            for index, cell in enumerate(self.real)
-            if cell.usd.is_known and cell.p95_seconds is not None
-        )
-        front: list[MeasuredCell] = []
-        fastest = float("inf")
-        for _, seconds, _, cell in placed:
-            if seconds < fastest:
-                front.append(cell)
-                fastest = seconds
-        return tuple(front)
+        return self._front
 
-    def best(self, missed_usd: float | None = None, false_alarm_usd: float | None = None) -> Choice:
+    def front_chances(self) -> Mapping[str, float]:
+        """For each real cell that can be placed, by label: the probability (0 to 1) that it is on the front.
+
+        The share of the replicates of a paired Bayesian bootstrap (`llmclf.stats.front`) in which `pareto` would
+        have it there. It speaks of items like these: of a cell without a miss among few targets no bootstrap sees
+        what it would miss, so unseen items are added; p95 can't be slower than the slowest item seen. Cells that a
+        race dropped are not among them.
+        """
+        return dict(self._front_chances)
+
+    @cached_property
+    def _placed(self) -> tuple[MeasuredCell, ...]:
+        """Real cells whose dollars and seconds are known."""
+        return tuple(cell for cell in self.real if cell.usd.is_known and cell.p95_seconds is not None)
+
+    @cached_property
+    def _front(self) -> tuple[MeasuredCell, ...]:
+        if not self._placed:
+            return ()
+        usd, seconds = (np.array([[figure(cell) for cell in self._placed]], float) for figure in (_usd, _p95))
+        found = [cell for cell, on in zip(self._placed, front.on_front(usd, seconds)[0], strict=True) if on]
+        return tuple(sorted(found, key=_usd))
+
+    @cached_property
+    def _front_chances(self) -> dict[str, float]:
+        if not self._placed:
+            return {}
+        resampled = front.resample(answers_of(self._placed, self.dataset, self.task), self.costs)
+        chances = front.front_chances(resampled)
+        return {cell.label: float(chance) for cell, chance in zip(self._placed, chances, strict=True)}
+
+    def tipping_prices(self) -> tuple[TippingPrice, ...]:
+        """For each price: the range in which the cell that is cheapest now (by its point figure) stays so.
+
+        Of the real cells within the limits, and flagging nothing. Empty where no dollars are known.
+        """
+        return tipping_prices([cell for cell in self.real if not cell.beyond], self.costs)
+
+    def months(self, times: Sequence[float] = TIMES, *, peak: float = PEAK) -> Months:
+        """What each real cell costs in a month at `times` today's volume, and which rate limits it would hit.
+
+        Needs `costs.conversations_per_month`. Limits are held against `peak` times the mean minute.
+        """
+        return months(self.real, self.costs, self._items_per_conversation, self.pace, times=times, peak=peak)
+
+    def best(
+        self,
+        missed_usd: float | None = None,
+        false_alarm_usd: float | None = None,
+        *,
+        review_minutes: float | None = None,
+        reviewer_usd_per_hour: float | None = None,
+        prevalence: float | None = None,
+        conversations_per_month: int | None = None,
+    ) -> Choice:
         """The real cell with the lowest dollars per 1,000 conversations, within the limits, if that is decided.
 
         Other prices than the sweep's can be given; the dollars are then computed again from the
-        same predictions. It is decided where no other cell's interval reaches below the top of the
-        lowest one's. That errs towards "not decided": a paired comparison can tell apart more.
+        same predictions. Cells are compared in pairs on the same items: it is decided where each other
+        cell's extra dollars have an interval above 0.
         """
-        costs = self.costs
-        if missed_usd is not None:
-            costs = replace(costs, missed_usd=missed_usd)
-        if false_alarm_usd is not None:
-            costs = replace(costs, false_alarm_usd=false_alarm_usd)
-        priced = self if costs == self.costs else self.repriced(costs)
-        return choose(priced.real, costs, self.positives, self.task.unit)
+        given: dict[str, Any] = {
+            "missed_usd": missed_usd,
+            "false_alarm_usd": false_alarm_usd,
+            "review_minutes": review_minutes,
+            "reviewer_usd_per_hour": reviewer_usd_per_hour,
+            "prevalence": prevalence,
+            "conversations_per_month": conversations_per_month,
+        }
+        costs = replace(self.costs, **{name: value for name, value in given.items() if value is not None})
+        return self._best if costs == self.costs else self.repriced(costs)._best
+
+    @cached_property
+    def _best(self) -> Choice:
+        return choose(self.real, self.costs, self.dataset, self.task)
 
     def repriced(self, costs: Costs) -> Surface:
         """The same predictions at other costs."""
-        cells = tuple(
-            cell
-            if cell.evaluation is None
-            else replace(cell, evaluation=evaluate(cell.predictions, self.dataset, self.task, costs=costs))
-            for cell in self.cells
-        )
-        return replace(self, cells=cells, costs=costs)
+        return replace(self, cells=tuple(self._cell_at(cell, costs) for cell in self.cells), costs=costs)
+
+    def _cell_at(self, cell: MeasuredCell, costs: Costs) -> MeasuredCell:
+        if cell.evaluation is None:
+            return cell
+        evaluation = evaluate(cell.predictions, self.dataset, self.task, costs=costs)
+        beyond = limits_broken(evaluation, self.limits, costs, self._items_per_conversation)
+        made = replace(cell, evaluation=evaluation, beyond=tuple(beyond) if cell.state == "done" else ())
+        return with_parts(made, self.dataset, self.task)
+
+    @property
+    def _items_per_conversation(self) -> float:
+        return len(self.dataset) / max(1, len(self.dataset.conversations))
 
     # --- forms ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """The surface as JSON types: cells, front, choice, run card."""
+        """The surface as JSON types: cells, front, choice, tipping prices, months, run card."""
         return {
             "run_id": self.run_id,
             "inputs_hash": self.inputs_hash,
@@ -139,6 +201,9 @@ class Surface:
             "limits": self.limits.model_dump(),
             "best": self.best().to_dict(),
             "front": [cell.label for cell in self.pareto()],
+            "front_chances": self.front_chances(),
+            "tipping_prices": [price.to_dict() for price in self.tipping_prices()],
+            "months": self.months().to_dict(),
             "cells": [cell.to_dict() for cell in self.real],
             "simulated_cells": [cell.to_dict() for cell in self.simulated],
             "skipped": [skip.to_dict() for skip in self.skipped],
@@ -163,8 +228,9 @@ class Surface:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One flat row for each cell, simulated ones stamped in a column of their own."""
-        front = {cell.label for cell in self.pareto()}
-        return [_row(cell, cell.label in front) for cell in (*self.real, *self.simulated)]
+        on_front, chances = {cell.label for cell in self.pareto()}, self._front_chances
+        rows = [row_of(cell, cell.label in on_front, chances.get(cell.label)) for cell in self.real]
+        return rows + [row_of(cell, False, None) for cell in self.simulated]
 
     def to_csv(self) -> str:
         """`to_rows()` as CSV text with a header; unknown figures are empty."""
@@ -192,30 +258,9 @@ class Surface:
         return notebook(self)
 
 
-def _row(cell: MeasuredCell, on_front: bool) -> dict[str, Any]:
-    evaluation = cell.evaluation if cell.state == "done" else None
-    row: dict[str, Any] = {
-        "label": cell.label,
-        "simulated": cell.simulated,
-        **{
-            key: cell.cell.settings.get(key)
-            for key in ("kind", "model", "thinking", "prompt", "answer", "modality", "plan")
-        },
-        "state": cell.state,
-        "asked": cell.asked,
-        "failed": sum(cell.failed.values()),
-    }
-    figures = ("recall", "specificity", "projected_precision", "flag_rate", "dollars_per_1000")
-    for name in figures:
-        estimate: Estimate | None = None if evaluation is None else getattr(evaluation, name)
-        for part in ("value", "low", "high"):
-            key = name if part == "value" else f"{name}_{part}"
-            row[key] = None if estimate is None else getattr(estimate, part)
-    row["dollars_per_1000_why_not"] = cell.usd.why_not
-    row["p50_seconds"] = None if evaluation is None else evaluation.latency_p50
-    row["p95_seconds"] = cell.p95_seconds
-    row["cost_per_item_usd"] = None if evaluation is None else evaluation.cost_per_item_usd
-    row["no_op"] = cell.no_op
-    row["on_front"] = on_front
-    row["beyond"] = "; ".join(cell.beyond)
-    return row
+def _usd(cell: MeasuredCell) -> float:
+    return np.nan if cell.usd.value is None else cell.usd.value
+
+
+def _p95(cell: MeasuredCell) -> float:
+    return np.nan if cell.p95_seconds is None else cell.p95_seconds

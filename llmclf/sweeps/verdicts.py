@@ -1,77 +1,87 @@
-"""The single wrong verdicts of a cell: missed, false alarm, failed, and quotes that are not in the conversation."""
+"""How each item came out in each cell of a sweep, column by column: a report is about a million verdicts."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+from llmclf.evaluation.wrong import WRONG_KINDS, WrongKind
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Dataset, Example, Item, Prediction, Task
+from llmclf.types import Dataset, Prediction, Task
 
-WrongKind = Literal["missed", "false_alarm", "failed", "ungrounded"]
-Verdict = Literal["found", "quiet", "missed", "false_alarm", "failed"]
-"""How an item came out: right (a target flagged, another not), wrong, or without an answer."""
-
-WRONG_KINDS: tuple[WrongKind, ...] = get_args(WrongKind)
+NOT_ASKED, FOUND, QUIET, MISSED, FALSE_ALARM, FAILED = range(6)
+"""How an item came out; from MISSED on it is wrong, or without an answer."""
+_CODES: dict[WrongKind, int] = {"missed": MISSED, "false_alarm": FALSE_ALARM, "failed": FAILED}
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """One verdict to look at."""
+@dataclass(frozen=True, eq=False)
+class CellVerdicts:
+    """One cell's verdicts, in the order of the dataset's examples."""
 
-    kind: WrongKind
-    prediction: Prediction
-    example: Example
-    true_label: str
+    cell: MeasuredCell
+    outcome: NDArray[np.int8]
+    """(n,) NOT_ASKED, FOUND, QUIET, MISSED, FALSE_ALARM or FAILED."""
+    score: NDArray[np.float64]
+    """(n,) the target's score; nan where there is none."""
+    ungrounded: NDArray[np.bool_]
+    """(n,) a quote of it is not in the conversation."""
+    place: NDArray[np.intp]
+    """(n,) which of the cell's predictions is about the item; -1 where none is."""
 
+    @cached_property
+    def wrong(self) -> dict[WrongKind, NDArray[np.intp]]:
+        """Places of examples to look at, by kind, the surest mistakes first.
 
-def wrong_verdicts(cell: MeasuredCell, dataset: Dataset, task: Task) -> dict[WrongKind, list[Wrong]]:
-    """What to look at in a cell, by kind: the surest mistakes first.
+        An item with evidence that is not in the conversation is `ungrounded`, and once more what its verdict is.
+        """
+        by_doubt = np.argsort(np.nan_to_num(self.score, nan=0.5), kind="stable")
+        order = {"missed": by_doubt, "false_alarm": by_doubt[::-1]}
+        found = {}
+        for kind in WRONG_KINDS:
+            mask = self.ungrounded if kind == "ungrounded" else self.outcome == _CODES[kind]
+            rows = order.get(kind, np.arange(len(mask)))
+            found[kind] = rows[mask[rows]]
+        return found
 
-    An item with evidence that is not in the conversation is listed as `ungrounded`, and once more
-    where its verdict is wrong as well.
-    """
-    examples = {example.item: example for example in dataset.examples}
-    found: dict[WrongKind, list[Wrong]] = {kind: [] for kind in WRONG_KINDS}
-    evidence = cell.predictions.column("evidence")
-    for row, (item, verdict) in enumerate(verdicts(cell, dataset, task)):
-        kinds: list[WrongKind] = []
-        if verdict != "found" and verdict != "quiet":
-            kinds.append(verdict)
-        if any(not quote.grounded for quote in evidence[row]):
-            kinds.append("ungrounded")
-        for kind in kinds:
-            example = examples[item]
-            found[kind].append(Wrong(kind, cell.predictions[row], example, example.labels[task.name]))
-    found["missed"].sort(key=lambda wrong: _score(wrong.prediction))
-    found["false_alarm"].sort(key=lambda wrong: -_score(wrong.prediction))
-    return found
-
-
-def verdicts(cell: MeasuredCell, dataset: Dataset, task: Task) -> Iterator[tuple[Item, Verdict]]:
-    """Each predicted item of a cell and how it came out, in the order of the predictions.
-
-    Read column by column: a report may be about a million of them.
-    """
-    labels = {example.item: example.labels[task.name] for example in dataset.examples}
-    columns = (cell.predictions.column(name) for name in ("conversation_id", "turn", "flagged", "error"))
-    for conversation_id, turn, flagged, error in zip(*columns, strict=True):
-        item = Item(conversation_id, turn)
-        target = labels[item] == task.target
-        if error is not None:
-            yield item, "failed"
-        elif flagged:
-            yield item, "found" if target else "false_alarm"
-        else:
-            yield item, "missed" if target else "quiet"
+    def prediction(self, row: int) -> Prediction:
+        """What the cell said of the example at `row`."""
+        return self.cell.predictions[int(self.place[row])]
 
 
-def wrong_in(cells: Iterable[MeasuredCell], dataset: Dataset, task: Task) -> Mapping[Item, int]:
-    """For each item, in how many cells its verdict is missing or wrong: many may mean that the label is."""
-    return Counter(item for cell in cells for item, verdict in verdicts(cell, dataset, task) if verdict in WRONG_KINDS)
+def cell_verdicts(cells: Sequence[MeasuredCell], dataset: Dataset, task: Task) -> list[CellVerdicts]:
+    """The verdicts of each cell about the examples of `dataset`, all of which have a label."""
+    items = [(example.conversation_id, example.turn) for example in dataset.examples]
+    target = np.array([label == task.target for label in dataset.labels(task.name)], bool)
+    row_of = {item: row for row, item in enumerate(items)}
+    return [_verdicts(cell, items, row_of, target, task) for cell in cells]
 
 
-def _score(prediction: Prediction) -> float:
-    return 0.5 if prediction.score is None else prediction.score
+def _verdicts(
+    cell: MeasuredCell,
+    items: list[tuple[str, int | None]],
+    row_of: dict[tuple[str, int | None], int],
+    target: NDArray[np.bool_],
+    task: Task,
+) -> CellVerdicts:
+    column = cell.predictions.column
+    asked = list(zip(column("conversation_id"), column("turn"), strict=True))
+    rows = np.arange(len(items)) if asked == items else np.array([row_of[item] for item in asked], np.intp)
+    failed = np.array([error is not None for error in column("error")], bool)
+    flags = zip(column("flagged"), column("label"), strict=True)
+    flagged = np.array([label == task.target if flag is None else flag for flag, label in flags], bool)
+    truth = target[rows]
+    outcome = np.zeros(len(items), np.int8)
+    outcome[rows] = np.where(
+        failed, FAILED, np.where(flagged, np.where(truth, FOUND, FALSE_ALARM), np.where(truth, MISSED, QUIET))
+    )
+    score = np.full(len(items), np.nan)
+    score[rows] = [np.nan if given is None else given for given in column("score")]
+    ungrounded = np.zeros(len(items), bool)
+    ungrounded[rows] = [bool(quotes) and not all(quote.grounded for quote in quotes) for quotes in column("evidence")]
+    place = np.full(len(items), -1, np.intp)
+    place[rows] = np.arange(len(asked))
+    return CellVerdicts(cell, outcome, score, ungrounded, place)

@@ -23,7 +23,10 @@ from llmclf.render.tables import (
     usd_text,
 )
 from llmclf.stats import PRICE_UNKNOWN
+from llmclf.sweeps import small_tables
+from llmclf.sweeps.choice import share_text
 from llmclf.sweeps.measured import MeasuredCell, duration_text
+from llmclf.sweeps.racing import racing_sentences
 from llmclf.sweeps.surface import Surface
 from llmclf.types import Costs
 
@@ -32,6 +35,8 @@ STOPPED = {
     "budget": "Stopped: the cap on dollars was reached. Raise budget_usd and run again; what is done is kept.",
     "interrupted": "Stopped by hand. Run it again to continue; what is done is kept.",
 }
+_WORTH_SAYING = 0.05
+"""Of a cell off the front: the probability from which on it is said that it may be on it."""
 _RIGHT = (1, 2, 3, 4, 5)
 _HEADS = ("cell", "recall", "false alarms", "$ per 1,000", "p95 s", "failed")
 
@@ -39,7 +44,7 @@ _HEADS = ("cell", "recall", "false alarms", "$ per 1,000", "p95 s", "failed")
 def stopped_text(surface: Surface) -> str:
     """Why a sweep ended before its end, with the cap's name where that is known."""
     why = surface.run_card.get("why")
-    return f"Stopped: {why}; what is done is kept." if why and surface.stopped == "budget" else STOPPED[surface.stopped]
+    return f"Stopped: {why}; what is done is kept." if why else STOPPED[surface.stopped]
 
 
 def about(surface: Surface) -> str:
@@ -60,9 +65,11 @@ def known_design(surface: Surface) -> bool:
 def marks(surface: Surface, cell: MeasuredCell) -> list[str]:
     """What is to be said of a cell beside its figures."""
     said = []
-    if any(cell is other for other in surface.pareto()):
-        said.append("on the front")
-    if cell.state in ("incomplete", "failed"):
+    on_front = any(cell is other for other in surface.pareto())
+    chance = 0.0 if cell.simulated else surface.front_chances().get(cell.label, 0.0)
+    if on_front or chance >= _WORTH_SAYING:
+        said.append(f"{'on the front: ' if on_front else 'may be on the front: '}{share_text(chance)} of resamples")
+    if cell.state in ("dropped", "incomplete", "failed"):
         said.append(cell.why_none)
     if cell.state == "waiting":
         said.append("not begun")
@@ -84,8 +91,17 @@ def words(surface: Surface) -> list[str]:
         f"1,000 {surface.task.unit}s.",
     ]
     if surface.pareto():
-        said.append("On the front: no other cell is both cheaper (in $ per 1,000) and faster (in p95 seconds).")
+        said.append(
+            "On the front: no other cell is both cheaper (in $ per 1,000) and faster (in p95 seconds); beside it, in "
+            "which share of resamples of the items that is so."
+        )
+        if surface.run_card.get("race", {}).get("keep") == "winner" and _dropped(surface):
+            said.append("Cells that the race dropped may belong on the front: it was for the winner alone.")
     return said
+
+
+def _dropped(surface: Surface) -> bool:
+    return any(cell.state == "dropped" for cell in surface.real)
 
 
 def plan_sentences(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
@@ -135,30 +151,36 @@ def _why_failed(cells: Sequence[MeasuredCell]) -> list[str]:
 
 
 def tables(surface: Surface) -> list[TableText]:
-    """Real cells under the verdict, and simulated ones in a table of their own, stamped."""
+    """Real cells under the verdict with the tables about them, and simulated ones in tables of their own, stamped."""
     notes = [
         about(surface),
+        *racing_sentences(surface),
         *unknown_dollars(surface.real),
         *_why_failed(surface.real),
         *(words(surface) if surface.real else ()),
     ]
     if surface.stopped:
         notes.append(stopped_text(surface))
+    if surface.real and surface.costs.conversations_per_month is None:
+        notes.append("Set costs.conversations_per_month to see what a month costs.")
     notes += [*plan_sentences(surface.real, surface.costs), *effort_sentences(surface.real)]
     notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
     stamps = ("SYNTHETIC DATA",) if surface.dataset.is_synthetic else ()
     made = [TableText(surface.best().sentence, _HEADS, _rows(surface, surface.real), tuple(notes), stamps, _RIGHT)]
+    made += small_tables.part_tables(surface, surface.real, stamps)
+    made += [table for table in (small_tables.tipping_table(surface), small_tables.month_table(surface)) if table]
     if surface.simulated:
         title = "Made-up answers that show how a surface looks. They decide nothing."
         notes = [*unknown_dollars(surface.simulated), *_why_failed(surface.simulated)]
         notes += [*plan_sentences(surface.simulated, surface.costs), *effort_sentences(surface.simulated)]
         rows = _rows(surface, surface.simulated)
         made.append(TableText(title, _HEADS, rows, tuple(notes), (SIMULATED,), _RIGHT))
+        made += small_tables.part_tables(surface, surface.simulated, (SIMULATED,))
     return made
 
 
 def terminal(surface: Surface) -> RenderableType:
-    """Both tables for a terminal of 80 columns."""
+    """All tables for a terminal of 80 columns."""
     parts: list[RenderableType] = []
     for table in tables(surface):
         parts += [rich_table(table), ""]
@@ -166,7 +188,7 @@ def terminal(surface: Surface) -> RenderableType:
 
 
 def notebook(surface: Surface) -> str:
-    """Both tables as HTML, every text escaped."""
+    """All tables as HTML, every text escaped."""
     return "".join(html_table(table) for table in tables(surface))
 
 

@@ -139,7 +139,7 @@ def _one_cell(cells: Sequence[Mapping[str, Any]], wanted: str, run_id: str) -> M
     if wanted.isdigit() and 1 <= int(wanted) <= len(cells):
         return cells[int(wanted) - 1]
     for matches in (
-        [row for row in cells if row["settings"]["label"] == wanted],
+        [row for row in cells if wanted in (row["settings"]["label"], row["cell_id"])],
         [row for row in cells if row["cell_id"].startswith(wanted)],
     ):
         if len(matches) == 1:

@@ -11,11 +11,12 @@ from llmclf.classifiers.base import Classifier, items_of
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import load_classifier, make_classifier, probe_weights
 from llmclf.classifiers.probe import ProbeClassifier
-from llmclf.config import LlmFile, ProbeFile, SweepFile, files, load_task
+from llmclf.config import ClassifierFile, LlmFile, ProbeFile, SweepFile, files, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
 from llmclf.errors import ConfigError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
+from llmclf.evaluation.measure import check_choices
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Plan, Progress, Surface, plan_items, run as run_sweep
 from llmclf.sweeps.money import cap_reached
@@ -62,17 +63,20 @@ def evaluate(
     task: Task | None = None,
     *,
     costs: Costs = Costs(),
+    beta: float = 2.0,
+    review_share: float = 0.01,
     workspace: str | Path | None = None,
 ) -> Evaluation:
     """How good `predictions` are against the labels of `dataset`, every figure with its interval.
 
-    `task` defaults to the one that the predictions name, looked up as `load_task` does.
+    `task` defaults to the one that the predictions name, looked up as `load_task` does. `beta` is how many times
+    as important recall is in `f_beta`, `review_share` how much of all items people can review (above 0, at most 1).
     """
     if task is None:
         if not len(predictions):
             raise ConfigError("there is nothing to evaluate", where="evaluate", got="0 predictions")
         task = load_task(predictions[0].task, Path(workspace) if workspace is not None else None)
-    return evaluate_predictions(predictions, dataset, task, costs=costs)
+    return evaluate_predictions(predictions, dataset, task, costs=costs, beta=beta, review_share=review_share)
 
 
 def evaluate_classifier(
@@ -81,21 +85,25 @@ def evaluate_classifier(
     *,
     runtime: Runtime,
     costs: Costs = Costs(),
+    beta: float = 2.0,
+    review_share: float = 0.01,
     folds: int = 5,
     hold_out: Sequence[str] = ("group",),
     max_items: int | None = None,
     seed: int = 0,
+    prompt: str | None = None,
     on_done: OnDone | None = None,
 ) -> tuple[Evaluation, str]:
     """(evaluation, run id) of the classifier `name` on a labelled dataset.
 
     A probe is trained anew in each of `folds` folds, with nothing of `hold_out` (`group`, or names of
     metadata) on both sides; the others answer as they are. `max_items` draws that many, the target
-    in proportion, by the seed. Predictions are recorded as a run of kind `evaluate`, which is `stopped`
+    in proportion, by the seed. `prompt` stands in for the prompt of an llm classifier. `beta` and
+    `review_share` are as in `evaluate`. Predictions are recorded as a run of kind `evaluate`, which is `stopped`
     where a cap left items out.
     """
-    found = files.find("classifier", name, runtime.workspace)
-    file = files.load("classifier", found.path)
+    check_choices(beta, review_share)
+    found, file = _classifier_file(name, runtime, prompt)
     task = load_task(file.task, runtime.workspace)
     labelled = dataset.for_task(task.name)
     if max_items is not None:
@@ -106,10 +114,16 @@ def evaluate_classifier(
         classifier.check()
     learns = isinstance(file, ProbeFile)
     config = {"classifier": classifier.id, "folds": folds if learns else 0, "hold_out": list(hold_out), "seed": seed}
+    ran_with = {}
+    if isinstance(classifier, LlmClassifier):
+        text = classifier.prompt
+        runtime.store.put_prompt(text.name, text.sha256, text.text)
+        ran_with = {"prompt_sha256": text.sha256}
     run_id = runtime.store.start_run(
         "evaluate",
         inputs_hash=content_hash({**config, "dataset": labelled.content_hash}),
-        config={**config, "dataset": labelled.name},
+        config={**config, "dataset": labelled.name, "max_items": max_items, "file": file.model_dump(mode="json")}
+        | ran_with,
         dataset_hash=labelled.content_hash,
         seed=seed,
         git_sha=git_sha(runtime.workspace or Path()),
@@ -126,17 +140,24 @@ def evaluate_classifier(
             items = [example.item for example in labelled.examples]
             predictions = _predict(classifier, labelled.conversations, items, on_done)
         _record(runtime, run_id, labelled.conversations, predictions)
-        evaluation = evaluate_predictions(predictions, labelled, task, costs=costs)
+        evaluation = evaluate_predictions(
+            predictions, labelled, task, costs=costs, beta=beta, review_share=review_share
+        )
     _finish(runtime, run_id, predictions, evaluation.to_dict())
     return evaluation, run_id
 
 
 def plan_evaluation(
-    name: str, dataset: Dataset, *, runtime: Runtime, max_items: int | None = None, seed: int = 0
+    name: str,
+    dataset: Dataset,
+    *,
+    runtime: Runtime,
+    max_items: int | None = None,
+    seed: int = 0,
+    prompt: str | None = None,
 ) -> Plan:
     """What `evaluate_classifier` would cost and send, with the same arguments; nothing is sent."""
-    found = files.find("classifier", name, runtime.workspace)
-    file = files.load("classifier", found.path)
+    found, file = _classifier_file(name, runtime, prompt)
     task = load_task(file.task, runtime.workspace)
     labelled = dataset.for_task(task.name)
     if max_items is not None:
@@ -223,6 +244,17 @@ class booked_on:
         if error is not None:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self._runtime.store.finish_run(self._run_id, state, why=str(error))  # type: ignore[arg-type]
+
+
+def _classifier_file(name: str, runtime: Runtime, prompt: str | None) -> tuple[files.Found, ClassifierFile]:
+    """(where it is, what it says, with `prompt` instead of its own); ConfigError where it has none."""
+    found = files.find("classifier", name, runtime.workspace)
+    file: ClassifierFile = files.load("classifier", found.path)
+    if prompt is None:
+        return found, file
+    if not isinstance(file, LlmFile):
+        raise ConfigError("only an llm classifier has a prompt", where=str(found.path), got=f"kind {file.kind!r}")
+    return found, file.model_copy(update={"prompt": prompt})
 
 
 def _record(runtime: Runtime, run_id: str, conversations: Mapping[str, Conversation], predictions: Predictions) -> None:

@@ -7,9 +7,22 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 /* --- the surface: one plot for real cells, another for simulated ones, never both ------------- */
 
 const axes = {
-  recall: { title: "recall", range: [-0.05, 1.05], low: "recall_low", high: "recall_high" },
+  recall: { title: "recall", low: "recall_low", high: "recall_high" },
   seconds: { title: "p95 seconds" },
 };
+
+/* seconds on a log scale only where they differ much: else it would have hardly a tick */
+function isLog(plot, axis) {
+  const seconds = plot.cells.map((cell) => cell.seconds).filter((value) => value > 0);
+  return axis === "seconds" && seconds.length > 0 && Math.max(...seconds) > 5 * Math.min(...seconds);
+}
+
+/* recall from a little below the lowest interval up to 1; seconds as their ticks have it */
+function range(plot, axis) {
+  if (axis === "seconds") return undefined;
+  const least = Math.min(...plot.cells.map((cell) => cell.recall_low ?? cell.recall ?? 0));
+  return [Math.floor(10 * least) / 10 - 0.05, 1.05];
+}
 
 function bars(cells, key, low, high) {
   return {
@@ -24,7 +37,7 @@ function bars(cells, key, low, high) {
 const CLOSE = { x: 0.025, y: 0.05 }, PER_LINE = 4;
 function names(plot, axis) {
   const cells = plot.cells.filter((cell) => cell[axis] !== null);
-  const x = shares(cells.map((cell) => cell.usd), plot.log), y = shares(cells.map((cell) => cell[axis]), axis === "seconds", axes[axis].range);
+  const x = shares(cells.map((cell) => cell.usd), plot.log), y = shares(cells.map((cell) => cell[axis]), isLog(plot, axis), range(plot, axis));
   const group = cells.map((_, at) => at);
   for (let one = 0; one < cells.length; one += 1) {
     for (let other = 0; other < one; other += 1) {
@@ -48,32 +61,57 @@ function names(plot, axis) {
 }
 
 /* where values lie on their axis, from 0 to 1 */
-function shares(values, log, range) {
+function shares(values, log, ends) {
   const scaled = values.map((value) => (log ? Math.log10(Math.max(value, 1e-9)) : value));
-  const [from, to] = range ?? [log ? Math.min(...scaled) : 0, Math.max(...scaled)];
+  const [from, to] = ends ?? [log ? Math.min(...scaled) : 0, Math.max(...scaled)];
   return scaled.map((value) => (value - from) / (to - from || 1));
 }
 
+/* The surer a cell is to be on the front, the larger; of many cells only those on the front have numbers and bars. */
+const MANY = 60;
+const size = (cell, many) => (cell.chance === null ? (many ? 12 : 18) : (many ? 9 : 14) + 8 * Math.sqrt(cell.chance));
+const opacity = (cell) => (cell.chance === null ? 0.8 : 0.55 + 0.35 * cell.chance);
+
 function traces(plot, axis) {
-  const cells = plot.cells, said = names(plot, axis);
+  const many = plot.cells.length > MANY, cells = plot.cells;
+  const named = names({ ...plot, cells: many ? cells.filter((cell) => cell.front) : cells }, axis);
+  const quiet = { text: "", alone: true, place: "middle center" };
   const kinds = [...new Set(cells.map((cell) => cell.kind))];
-  return kinds.map((kind) => {
+  const dots = kinds.map((kind) => {
     const own = cells.filter((cell) => cell.kind === kind && cell[axis] !== null);
     own.sort((one, other) => one.front - other.front); // a diamond is not hidden by a dot
-    const name = data.kinds[kind], named = own.map((cell) => said.get(cell));
+    const said = own.map((cell) => named.get(cell) ?? quiet), barred = own.map((cell) => (many && !cell.front ? { ...cell, ...NO_BARS } : cell));
     return {
-      name, type: "scatter", mode: "markers+text", x: own.map((cell) => cell.usd), y: own.map((cell) => cell[axis]),
-      text: named.map((one) => one.text), textposition: named.map((one) => one.place),
-      textfont: { color: named.map((one) => colour(one.alone ? "paper" : "ink")), size: 10 },
+      name: data.kinds[kind], type: "scatter", mode: "markers+text", x: own.map((cell) => cell.usd), y: own.map((cell) => cell[axis]),
+      text: said.map((one) => one.text), textposition: said.map((one) => one.place),
+      textfont: { color: said.map((one) => colour(one.alone ? "paper" : "ink")), size: 10 },
       hovertext: own.map((cell) => cell.hover), hoverinfo: "text",
-      error_x: { ...bars(own, "usd", "usd_low", "usd_high"), color: colour(kind) },
-      error_y: axes[axis].low ? { ...bars(own, axis, axes[axis].low, axes[axis].high), color: colour(kind) } : undefined,
+      error_x: { ...bars(barred, "usd", "usd_low", "usd_high"), color: colour(kind) },
+      error_y: axes[axis].low ? { ...bars(barred, axis, axes[axis].low, axes[axis].high), color: colour(kind) } : undefined,
       marker: {
-        opacity: 0.8, size: 18, color: colour(kind), symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
+        opacity: own.map(opacity), size: own.map((cell) => size(cell, many)), color: colour(kind),
+        symbol: own.map((cell) => (cell.front ? "diamond" : "circle")),
         line: { color: own.map((cell) => (cell.front ? colour("ink") : colour("paper"))), width: 1.5 },
       },
     };
   });
+  return axis === "seconds" ? [...front(cells), ...dots] : dots;
+}
+const NO_BARS = { usd_low: null, usd_high: null, recall_low: null, recall_high: null };
+
+/* The front as a staircase, and a band from the lower to the upper end of its cells' dollars. */
+function front(cells) {
+  const on = cells.filter((cell) => cell.front && cell.seconds !== null).sort((one, other) => one.usd - other.usd);
+  if (!on.length) return [];
+  const top = 1.05 * Math.max(...cells.map((cell) => cell.seconds ?? 0)); // whoever may wait so long takes the cheapest
+  const stairs = (key) => on.flatMap((cell, at) => [[cell[key] ?? cell.usd, at ? on[at - 1].seconds : top], [cell[key] ?? cell.usd, cell.seconds]]);
+  const low = stairs("usd_low"), high = stairs("usd_high").reverse(), line = stairs("usd");
+  const band = [...low, ...high];
+  const shared = { type: "scatter", mode: "lines", hoverinfo: "skip" };
+  return [
+    { ...shared, x: band.map((at) => at[0]), y: band.map((at) => at[1]), fill: "toself", fillcolor: colour("band"), line: { width: 0 }, name: "its 95 % intervals" },
+    { ...shared, x: line.map((at) => at[0]), y: line.map((at) => at[1]), line: { color: colour("ink"), width: 1.2, dash: "dot" }, name: "front" },
+  ];
 }
 
 /* 1, 2, 5, 10, ... over the values; only powers of ten where there are many */
@@ -99,8 +137,7 @@ function dollarAxis(plot) {
 }
 
 function layout(plot, axis) {
-  const line = colour("line"), soft = colour("soft"), dollars = dollarAxis(plot);
-  const shared = { gridcolor: line, zeroline: false, linecolor: line, tickcolor: line, automargin: true };
+  const soft = colour("soft"), dollars = dollarAxis(plot);
   const shapes = [], annotations = [], font = { color: soft, size: 12 };
   if (dollars.near) {
     shapes.push({
@@ -124,32 +161,41 @@ function layout(plot, axis) {
     });
   }
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("ink"), size: 13 },
-    margin: { l: 52, r: 14, t: 10, b: 48 }, hovermode: "closest", shapes, annotations,
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: colour("ink") },
-    hoverlabel: { bgcolor: colour("wash"), bordercolor: line, font: { color: colour("ink") }, align: "left" },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, showlegend: true,
+    ...look(), shapes, annotations,
     xaxis: {
-      ...shared, title: { text: "dollars per 1,000 " + plot.unit }, tickprefix: "$", tickformat: ",", hoverformat: ".2f",
+      ...rule(), title: { text: "dollars per 1,000 " + plot.unit }, tickprefix: "$", tickformat: ",", hoverformat: ".2f",
       ...dollars.axis,
     },
     yaxis: {
-      ...shared, title: { text: axes[axis].title }, range: axes[axis].range,
-      ...(axis === "seconds" ? logTicks(plot.cells.map((cell) => cell.seconds)) : {}),
+      ...rule(), title: { text: axes[axis].title }, range: range(plot, axis),
+      ...(isLog(plot, axis) ? logTicks(plot.cells.map((cell) => cell.seconds)) : {}),
     },
   };
 }
+
+/* what every plot of the page has in common */
+function look() {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("ink"), size: 13 },
+    margin: { l: 52, r: 14, t: 10, b: 48 }, hovermode: "closest",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
+    hoverlabel: { bgcolor: colour("wash"), bordercolor: colour("line"), font: { color: colour("ink") }, align: "left" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, showlegend: true,
+  };
+}
+const rule = () => ({ gridcolor: colour("line"), zeroline: false, linecolor: colour("line"), tickcolor: colour("line"), automargin: true });
 
 function draw(name) {
   const place = document.getElementById("plot-" + name);
   if (!place) return;
   const plot = data.plots[name], axis = place.dataset.axis;
-  const options = { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
-    modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]] };
-  Plotly.react(place, traces(plot, axis), layout(plot, axis), options);
+  Plotly.react(place, traces(plot, axis), layout(plot, axis), options());
 }
 
-function drawAll() { Object.keys(data.plots).forEach(draw); }
+const options = () => ({
+  responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
+  modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
+});
 
 for (const button of document.querySelectorAll(".choice button")) {
   button.addEventListener("click", () => {
@@ -157,54 +203,5 @@ for (const button of document.querySelectorAll(".choice button")) {
     document.getElementById("plot-" + name).dataset.axis = button.dataset.axis;
     for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
     draw(name);
-  });
-}
-dark.addEventListener("change", drawAll);
-narrow.addEventListener("change", drawAll);
-drawAll();
-
-/* --- conversations: built when opened, as text and never as markup ---------------------------- */
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function highlighted(text, quotes) {
-  const said = element("span", "said");
-  let rest = text;
-  while (rest) {
-    let at = -1, found = "";
-    for (const quote of quotes) {
-      const where = quote ? rest.indexOf(quote) : -1;
-      if (where >= 0 && (at < 0 || where < at)) { at = where; found = quote; }
-    }
-    if (at < 0) break;
-    said.append(rest.slice(0, at), element("mark", "", found));
-    rest = rest.slice(at + found.length);
-  }
-  said.append(rest);
-  return said;
-}
-
-function turns(verdict) {
-  const about = JSON.parse(verdict.dataset.about);
-  const list = element("ol", "turns");
-  for (const [number, speaker, text] of data.conversations[about.conversation]) {
-    const classes = [about.labelled.includes(number) ? "labelled" : "", about.turn === number ? "asked" : ""];
-    const row = element("li", classes.join(" ").trim());
-    const quotes = about.quotes.filter(([turn]) => turn === number || turn === null).map(([, quote]) => quote);
-    row.append(element("span", "who", "[" + number + "] " + speaker), highlighted(text, quotes));
-    list.append(row);
-  }
-  return list;
-}
-
-for (const verdict of document.querySelectorAll("details.verdict")) {
-  verdict.addEventListener("toggle", () => {
-    const body = verdict.querySelector(".body");
-    if (verdict.open && !body.querySelector(".turns")) body.append(turns(verdict));
   });
 }
