@@ -77,13 +77,23 @@ def plan(file: SweepFile, dataset: Dataset, task: Task, runtime: Runtime) -> Pla
     )
 
 
-def plan_items(classifier: Classifier, conversations: Iterable[Conversation], runtime: Runtime) -> Plan:
-    """What asking one classifier about conversations would do: a plan with one cell, nothing sent."""
+def plan_items(
+    classifier: Classifier,
+    conversations: Iterable[Conversation],
+    runtime: Runtime,
+    items: Sequence[Item] | None = None,
+    *,
+    repeat: int = 0,
+) -> Plan:
+    """What asking one classifier about conversations would do: a plan with one cell, nothing sent.
+
+    Of `items`, or of all that its task is about. `repeat` is that of the answers, as `LlmClassifier.predict` has it.
+    """
     by_id = {conversation.id: conversation for conversation in conversations}
-    items = items_of(by_id.values(), classifier.task)
+    items = items_of(by_id.values(), classifier.task) if items is None else items
     if isinstance(classifier, LlmClassifier):
         standard = plan_of(STANDARD, classifier.model.id, {}, runtime.route(classifier.model.id).price())
-        planned = _planned_calls(classifier, by_id, items, runtime, standard)
+        planned = _planned_calls(classifier, by_id, items, runtime, standard, repeat)
     else:
         planned = PlannedCell(classifier.name, 0, 0, Span(0, 0), scaled(_KEYWORD_SECONDS, len(items)))
     caps = caps_left(runtime)
@@ -161,6 +171,7 @@ def _planned_calls(
     items: Sequence[Item],
     runtime: Runtime,
     price_plan: PricePlan,
+    repeat: int = 0,
 ) -> PlannedCell:
     route = runtime.route(classifier.model.id)
     problems = _refusals(classifier, runtime)
@@ -173,7 +184,7 @@ def _planned_calls(
     waiting, leaving, stored, lost = list[_Call](), set[str](), 0, 0
     for item in items:
         missing = False
-        for request in _requests(classifier, conversations[item.conversation_id], item):
+        for request in _requests(classifier, conversations[item.conversation_id], item, repeat):
             call, answer = _Call.of(request, route), _stored(request, route, runtime)
             each = call.usd(price_plan) if answer is None else _usd(price_plan, answer.usage, answer.usage)
             shown = None if shown is None or each is None else shown.plus(each)
@@ -246,12 +257,12 @@ def _known_span(price_plan: PricePlan) -> Span | None:
     return None if price_plan.cost(Usage(0, 0, 0)) is None else Span(0, 0)
 
 
-def _requests(classifier: LlmClassifier, conversation: Conversation, item: Item) -> Sequence[Request]:
+def _requests(classifier: LlmClassifier, conversation: Conversation, item: Item, repeat: int) -> Sequence[Request]:
     """What would be asked about an item; nothing where it fails without a call."""
     if conversation.is_empty:
         return ()
     try:
-        return classifier.requests(conversation, item.turn)
+        return classifier.requests(conversation, item.turn, repeat)
     except DataError:  # media that can't be read: the item will fail, and says so then
         return ()
 

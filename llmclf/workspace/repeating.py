@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
@@ -15,37 +15,12 @@ from llmclf.data.sample import take
 from llmclf.errors import ConfigError
 from llmclf.evaluation import Evaluation
 from llmclf.evaluation.repeats import Repeats, repeats as measure_repeats
-from llmclf.llm.model import Request
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Plan, plan_items
 from llmclf.sweeps.money import cap_reached
-from llmclf.types import Conversation, Costs, Dataset, Prediction, Predictions, content_hash
+from llmclf.types import Costs, Dataset, Prediction, Predictions, content_hash
 from llmclf.workspace.provenance import git_sha, versions
 from llmclf.workspace.verbs import OnDone, booked_on, evaluate_classifier
-
-
-class AskedAgain(LlmClassifier):
-    """A classifier whose every request is fresh, by the number of the repeat: itself in all else, id included."""
-
-    number = 0
-
-    @classmethod
-    def of(cls, classifier: LlmClassifier, number: int) -> Self:
-        """The classifier for its repeat `number`; 0 is what it answers without one."""
-        made = cls.__new__(cls)
-        made.__dict__.update(vars(classifier))
-        made.number = number
-        return made
-
-    def requests(self, conversation: Conversation, turn: int | None = None, repeat: int = 0) -> tuple[Request, ...]:
-        """As of every llm classifier, for this repeat."""
-        return super().requests(conversation, turn, self.number + repeat)
-
-    async def aclassify(
-        self, conversation: Conversation, turn: int | None = None, *, timeout: float | None = None, repeat: int = 0
-    ) -> Prediction:
-        """As of every llm classifier, for this repeat."""
-        return await super().aclassify(conversation, turn, timeout=timeout, repeat=self.number + repeat)
 
 
 def evaluate_repeatedly(
@@ -93,7 +68,7 @@ def evaluate_repeatedly(
     with booked_on(runtime, run_id):
         runs = [Predictions(first)]
         for number in range(1, repeats):
-            runs.append(AskedAgain.of(classifier, number).predict(labelled.conversations, items, on_done))
+            runs.append(classifier.predict(labelled.conversations, items, on_done, repeat=number))
         measured = measure_repeats(runs, labelled, classifier.task, costs=costs)
     why = cap_reached([error for one in runs for error in one.column("error")])
     runtime.store.finish_run(run_id, "stopped" if why else "done", result=_figures(measured), why=why or "")
@@ -106,7 +81,8 @@ def plan_repeats(
     """What `evaluate_repeatedly` would cost and send, with the same arguments: a cell for each run; nothing is sent."""
     classifier, labelled = _repeated(name, dataset, runtime, repeats, max_items, seed)
     conversations = list(labelled.conversations.values())
-    plans = [plan_items(AskedAgain.of(classifier, number), conversations, runtime) for number in range(repeats)]
+    items = [example.item for example in labelled.examples]
+    plans = [plan_items(classifier, conversations, runtime, items, repeat=number) for number in range(repeats)]
     cells = [
         replace(cell, label=f"{cell.label}, run {number}")
         for number, plan in enumerate(plans, 1)

@@ -165,7 +165,8 @@ def plan_evaluation(
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     if isinstance(file, LlmFile) and file.shots:
         classifier.fit(load_dataset(file.shots_from, runtime.workspace))
-    return plan_items(classifier, list(labelled.conversations.values()), runtime)
+    items = [example.item for example in labelled.examples]
+    return plan_items(classifier, labelled.conversations.values(), runtime, items)
 
 
 def train(name: str, dataset: Dataset, *, workspace: str | Path | None = None) -> tuple[ProbeClassifier, Path]:
