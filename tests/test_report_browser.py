@@ -88,8 +88,9 @@ def test_cells_that_coincide_are_named_together(browser: Any, tmp_path: Path) ->
 
 
 def test_the_axis_can_be_changed(browser: Any, report: Path) -> None:
-    """A button puts seconds where recall was, in its own plot alone."""
+    """A button puts seconds where recall was, in its own plot alone; recall's axis reaches beyond 1."""
     opened = Page(browser, report, 1280)
+    assert opened.page.evaluate("document.getElementById('plot-real').layout.yaxis.range[1]") > 1
     opened.page.click(".choice[data-plot=simulated] button[data-axis=seconds]")
     assert opened.page.text_content("#plot-simulated .ytitle") == "p95 seconds"
     assert opened.page.text_content("#plot-real .ytitle") == "recall"
