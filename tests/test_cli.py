@@ -271,6 +271,21 @@ def test_no_answer_to_a_question_is_no_crash(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.parametrize("when", ["loading", "running"])
+def test_ctrl_c_never_ends_without_a_word(
+    when: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whenever it comes: exit 130, one line that says how to go on, no traceback."""
+
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    place = {"loading": "llmclf.cli._run", "running": "llmclf.workspace.verbs.sweep_inputs"}[when]
+    monkeypatch.setattr(place, press)
+    assert run(["sweep", "plan", "refusal"]) == 130
+    assert capsys.readouterr() == ("", "llmclf: interrupted; run the same command again to go on\n")
+
+
 def test_a_wrong_condition_is_found_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """A typo in --require costs nothing: no run is begun."""
     assert run(["evaluate", "refusal_keyword", "--dataset", "samples", "--require", "recal.low>=0.5"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +137,13 @@ def test_cells_of_a_sweep(capsys: pytest.CaptureFixture[str], folder: Path) -> N
     """RUN/CELL names a cell; a prompt that was edited since is told from its former text."""
     assert run(["sweep", "run", "prompts"]) == 0
     before = last_run(capsys, "sweep")
-    made = document(capsys, "compare", f"{before}/1", f"{before}/2")
+    made = document(capsys, "compare", f"{before}/S1", f"{before}/S2")
     assert made["settings"] == {"prompt": ["person/v1", "person/v2"]}
     assert made["a"]["simulated"] and "+{{question}} {{labels}}" in made["prompt_diff"]
     prompt = folder / "prompts/person/v2.txt"
     prompt.write_text(prompt.read_text() + "Be brief.\n")
     assert run(["sweep", "run", "prompts"]) == 0
-    edited = document(capsys, "compare", f"{before}/2", "last/2")
+    edited = document(capsys, "compare", f"{before}/S2", "last/S2")
     assert edited["settings"] == {}
     assert "+Be brief." in edited["prompt_diff"]
 
@@ -200,3 +201,52 @@ def test_an_unknown_figure_is_refused_before_paying(capsys: pytest.CaptureFixtur
     assert all(f"{condition!r}" in message for condition in conditions)
     assert "did you mean 'recall'" in message
     assert not wire.received
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("recall>=70", "recall lies between 0 and 1; say 0.7"),
+        ("recall>=70%", "say 0.7"),
+        ("f1<1.5", "f1 lies between 0 and 1"),
+        ("n>10%", "n is no share"),
+    ],
+)
+def test_a_limit_no_figure_can_reach_is_refused(capsys: pytest.CaptureFixture[str], condition: str, said: str) -> None:
+    """Rates go from 0 to 1: a percentage is a mistake that would pass or fail whatever comes out."""
+    assert said in refused(capsys, "evaluate", "words", "--dataset", "parcels", "--require", condition)
+    assert run(["evaluate", "words", "--dataset", "parcels", "--require", "dollars_per_1000<2000"]) == 0
+
+
+def test_a_mistyped_name_brings_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the id of a run that has nothing to do with it."""
+    assert run(["evaluate", "words", "--dataset", "parcels"]) == 0
+    assert "did you mean 'strict'?" in refused(capsys, "compare", "strickt", "words", "--dataset", "parcels")
+
+
+def test_a_run_with_another_prompt_keeps_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the list of runs, and where it is compared again."""
+    asked = ["--dataset", "parcels", "--classifier", "asked"]
+    assert run(["compare", "asked", "person/v2", *asked]) == 0
+    capsys.readouterr()
+    assert run(["runs", "list"]) == 0
+    assert "asked with prompt person/v2" in " ".join(capsys.readouterr().out.split())
+    assert document(capsys, "compare", "asked", "last")["b"]["name"].startswith("asked with prompt person/v2 (run ")
+
+
+def test_a_run_against_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """Is said to be the same, and asks for no labels."""
+    assert run(["evaluate", "words", "--dataset", "parcels"]) == 0
+    sentence = document(capsys, "compare", "last", "last")["sentence"]
+    assert sentence.startswith(f"A and B are the same: words (run {last_run(capsys)[:12]}).")
+    assert "labels would decide" not in sentence
+
+
+def test_flagging_nothing_is_a_side_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its dollars stand in an evaluation, and in a comparison where neither side is shown to cost less."""
+    cheap = ["--dataset", "parcels", "--missed-usd", "4"]
+    assert run(["evaluate", "words", *cheap]) == 0
+    assert re.search(r"flag nothing, per 1,000 +\$20", capsys.readouterr().out)
+    sides = ["compare", "strict", "words", "--dataset", "parcels", "--missed-usd"]
+    assert "flagging nothing would cost $20.00 per 1,000" in document(capsys, *sides, "4")["sentence"]
+    assert "flagging nothing" not in document(capsys, *sides, "40000")["sentence"]

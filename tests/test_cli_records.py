@@ -16,6 +16,13 @@ from llmclf.store import CallSent, Store
 from llmclf.store.moments import utc_text
 
 CHAT = "Customer: Could I talk to a real person?\nBot: Our help pages know everything.\n"
+SIMMED = """
+version = 1
+kind = "llm"
+task = "refusal_to_transfer"
+model = "sim/small"
+prompt = "short"
+"""
 SWEEP = """
 version = 1
 dataset = "samples"
@@ -82,7 +89,9 @@ def test_ids_and_times_are_never_cut(
     assert run(["runs", "list"]) == 0
     out = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= width
-    assert len(re.findall(r"\b[0-9a-f]{32}\b", out)) == 4
+    assert len(ids := re.findall(r"^[0-9a-f]{12}\b", out, re.M)) == 4
+    assert run(["runs", "show", ids[-1]]) == 0
+    assert "refusal_k" in out  # what was run
     assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", out)) == (4 if width >= 60 else 0)
 
 
@@ -156,3 +165,73 @@ def test_status_suggests_only_what_works(tmp_path: Path, capsys: pytest.CaptureF
     assert suggested("another_task") == []
     (step,) = suggested("rude")
     assert run(step.split()[1:]) == 0
+
+
+def test_a_simulated_evaluation_is_stamped_and_names_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Evaluations and repeats of a simulated model are simulated runs, shown with stamps, dollars, model and prompt."""
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "configs/classifiers").mkdir(parents=True)
+    (tmp_path / "configs/classifiers/simmed.toml").write_text(SIMMED)
+    (tmp_path / "llmclf.toml").write_text("version = 1\n")
+    assert run(["evaluate", "simmed", "--dataset", "samples", "--max-items", "80", "--repeats", "2"]) == 0
+    capsys.readouterr()
+    assert run(["runs", "list", "--json"]) == 0
+    rows = {row["kind"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
+    assert rows["evaluate"]["simulated"] and rows["repeats"]["simulated"]
+    for kind in rows:
+        assert run(["runs", "show", rows[kind]["run_id"]]) == 0
+        out = capsys.readouterr().out
+        assert "SIMULATED" in out
+        assert re.search(r"^model +sim/small", out, re.M) and re.search(r"^prompt +short [0-9a-f]{64}", out, re.M)
+        if kind == "evaluate":
+            assert "SYNTHETIC" in out and "recall (of this set)" in out and "dollars per 1,000 $" in out
+        else:
+            assert "recall of each run:" in out and rows["evaluate"]["run_id"] in out
+
+
+def test_a_name_where_a_run_was_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    """A classifier's name brings its newest run; a word that is no id brings no id."""
+    three_runs(capsys)
+    assert run(["runs", "list", "--json"]) == 0
+    newest = json.loads(capsys.readouterr().out)["runs"][1]["run_id"]
+    assert run(["runs", "show", "refusal_keyword"]) == 1
+    assert f"the newest run of refusal_keyword is {newest}" in capsys.readouterr().err
+    assert run(["runs", "show", "zebra"]) == 1
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_only_failed_runs_say_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that failed has no prediction because it failed, not because somebody erased it."""
+    with Store("llmclf.db") as store:
+        run_id = store.start_run("evaluate", inputs_hash="h", config={"classifier": "words@1", "dataset": "samples"})
+        store.finish_run(run_id, "failed", why="the disk was full")
+    assert run(["errors", "last"]) == 1
+    assert "no run has finished yet; the last one failed: the disk was full" in capsys.readouterr().err
+
+
+def test_every_item_that_failed_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """A probe that has too few labels to learn from fails on all items: said, and exit 1, also by `compare`."""
+    few = ["--dataset", "samples", "--max-items", "12"]
+    for command in (["evaluate", "refusal_probe"], ["compare", "refusal_keyword", "refusal_probe"]):
+        assert run([*command, *few]) == 1
+        assert "too few labels to train on" in capsys.readouterr().err
+
+
+def test_a_dataset_without_labels_of_the_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That is said instead of an error about folds; a conversations file is told from a dataset's file."""
+    (tmp_path / "configs/datasets").mkdir(parents=True)
+    (tmp_path / "llmclf.toml").write_text("version = 1\n")
+    turns = [{"speaker": "user", "text": "a person?"}, {"speaker": "bot", "text": "no"}]
+    (tmp_path / "configs/datasets/c.jsonl").write_text(json.dumps({"id": "c", "turns": turns}))
+    labels = {"conversation_id": "c", "labels": {"another": "yes"}}
+    (tmp_path / "configs/datasets/l.jsonl").write_text(json.dumps(labels))
+    (tmp_path / "configs/datasets/mine.toml").write_text('version = 1\nconversations = "c.jsonl"\nlabels = "l.jsonl"\n')
+    for name in ("refusal_probe", "refusal_keyword"):
+        assert run(["evaluate", name, "--dataset", "mine"]) == 1
+        said = capsys.readouterr().err
+        assert "no example has a label of task 'refusal_to_transfer'" in said and "another" in said
+    assert run(["evaluate", "refusal_keyword", "--dataset", "configs/datasets/c.jsonl"]) == 1
+    said = capsys.readouterr().err
+    assert "a file with conversations or labels" in said and "mine" in said

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from llmclf.data.check import check
 from llmclf.data.read import load_dataset_files
 from llmclf.data.write import write_conversations, write_examples
 from llmclf.errors import ConfigError, DataError
-from llmclf.evaluation.annotators import annotator_ceiling, several_annotations
+from llmclf.evaluation.annotators import AnnotatorCeiling, annotator_ceiling, several_annotations
 from llmclf.stats import Sampling
 from llmclf.stats.disagreement import jensen_shannon, mean, squared_error
 from llmclf.types import (
@@ -31,6 +33,7 @@ from llmclf.types import (
     Label,
     Prediction,
     Predictions,
+    Stratum,
     Task,
     Turn,
     dataset_of,
@@ -164,6 +167,86 @@ def test_failed_items_and_single_annotations_are_left_out_and_counted() -> None:
     assert not several_annotations(alone, TASK)
     with pytest.raises(DataError, match="two annotations"):
         annotator_ceiling(_answers(alone, (0.9, 0.1)), alone, TASK)
+
+
+def _two_people(n: int, differ: Sequence[int], **known: Any) -> Dataset:
+    """Calm conversations, of which two people say the same but for some."""
+    conversations = [Conversation(f"c{number}", (Turn("user", "hm"),)) for number in range(n)]
+    examples = [
+        Example(
+            f"c{number}",
+            labels={TASK.name: "calm"},
+            annotations=(
+                Annotation("a", TASK.name, "upset" if number in differ else "calm"),
+                Annotation("b", TASK.name, "calm"),
+            ),
+            **{name: of(number) for name, of in known.items()},
+        )
+        for number in range(n)
+    ]
+    return dataset_of("two", conversations, examples, Design("random"))
+
+
+def _all(dataset: Dataset, **said: Any) -> Predictions:
+    return Predictions(Prediction(one.conversation_id, "c@1", TASK.name, **said) for one in dataset.examples)
+
+
+def test_no_disagreement_seen_is_not_none() -> None:
+    """0 of 300 leaves room for 1 %, and no end of an interval is below 0 or above 1."""
+    for differ in ((), (1,)):
+        dataset = _two_people(300, differ)
+        ceiling = annotator_ceiling(_all(dataset, label="calm"), dataset, TASK)
+        accuracy = ceiling.rows[1].whole
+        assert ceiling.disagreement.low is not None and ceiling.disagreement.low >= 0
+        assert ceiling.disagreement.high is not None and 0.009 < ceiling.disagreement.high < 0.03
+        assert accuracy.low is not None and 0.97 < accuracy.low < 0.995
+        assert accuracy.high is not None and accuracy.high <= 1
+
+
+def test_the_classifier_says_what_its_threshold_says() -> None:
+    """Flagged is the target whatever its label; not flagged is its label, the likeliest other, or the clean one."""
+    dataset = _voted(60, 4, 1.0)
+    truth = [number % 3 == 0 for number in range(60)]
+
+    def ceiling(label: str | None, **known: Any) -> AnnotatorCeiling:
+        made = [
+            Prediction(f"c{i}", "c@1", TASK.name, label=label, flagged=flag, **known) for i, flag in enumerate(truth)
+        ]
+        return annotator_ceiling(Predictions(made), dataset, TASK)
+
+    chances = {"upset": 0.4, "brisk": 0.1, "calm": 0.5}
+    for one in (ceiling("calm"), ceiling("upset", probabilities=chances), ceiling(None)):
+        assert [row.whole.value for row in one.rows[:2]] == [1.0, 1.0]
+    likeliest = ceiling(None, probabilities={"upset": 0.4, "brisk": 0.5, "calm": 0.1})
+    assert likeliest.rows[1].whole.value == pytest.approx(1 / 3)
+
+
+def test_a_person_counts_once_and_strange_labels_are_counted() -> None:
+    """Of one who stands twice the last label counts; labels outside the task are no opinion, and the table says so."""
+    twice = (Annotation("a", TASK.name, "upset"), Annotation("a", TASK.name, "calm"))
+    odd = Annotation("b", TASK.name, "typo"), Annotation("c", TASK.name, "calm")
+    dataset = _two_people(3, ())
+    alone = replace(dataset, examples=tuple(replace(one, annotations=twice) for one in dataset.examples))
+    assert not several_annotations(alone, TASK)
+    dataset = replace(dataset, examples=tuple(replace(one, annotations=twice + odd) for one in dataset.examples))
+    ceiling = annotator_ceiling(_all(dataset, label="calm"), dataset, TASK)
+    assert (ceiling.annotations, ceiling.outside, ceiling.disagreement.value) == (6, 3, 0)
+    assert "Not counted: 3 annotations with a label" in ceiling._repr_html_()
+
+
+def test_a_stratum_without_answers_is_spoken_of() -> None:
+    """Where all of a stratum failed, the figures are of the others, and a note says how much is missing."""
+    design = Design("stratified", strata=(Stratum("a", 100, 10), Stratum("b", 9900, 10)))
+    dataset = replace(_two_people(20, (), stratum=lambda number: "a" if number < 10 else "b"), design=design)
+    answers = [
+        Prediction(f"c{i}", "c@1", TASK.name, label="calm")
+        if i < 10
+        else Prediction(f"c{i}", "c@1", TASK.name, error=ErrorInfo("timeout", "too late"))
+        for i in range(20)
+    ]
+    ceiling = annotator_ceiling(Predictions(answers), dataset, TASK)
+    assert any("99 % of the population" in said for said in ceiling.unseen)
+    assert "99 % of the population" in ceiling._repr_html_()
 
 
 def test_annotations_come_back_from_a_labels_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from llmclf.types import (
     Label,
     Prediction,
     Predictions,
+    Stratum,
     Task,
     Turn,
     dataset_of,
@@ -147,3 +149,24 @@ def test_columns_in_any_order_give_the_same_figures() -> None:
     columns = {name: [ordered.column(name)[row] for row in order] for name in names}
     one, other = (evaluate(given, a_set(), TASK) for given in (ordered, Predictions.from_columns(columns)))
     assert one.to_dict() == other.to_dict()
+
+
+def test_a_failed_item_does_not_undo_the_prevalence_of_the_others() -> None:
+    """Probabilities said to hold at .5 % are brought to the set's prevalence, whether or not an item failed."""
+    chosen = a_set(Design("class_balanced"))
+    whole, one_less = (evaluate(answers(failed, probabilities_at=0.005), chosen, TASK) for failed in ((), (150,)))
+    assert one_less.brier.value == pytest.approx(whole.brier.value, rel=0.05)
+    assert one_less.calibration_slope.value == pytest.approx(whole.calibration_slope.value, rel=0.05)
+    other = evaluate(answers((150,)), chosen, TASK)
+    assert one_less.brier.value != pytest.approx(other.brier.value, rel=0.05)
+
+
+def test_a_stratum_without_scores_is_spoken_of() -> None:
+    """Where every item of a stratum failed, ranking figures rest on the others, and a note says how much is missing."""
+    strata = Design("stratified", strata=(Stratum("top", 1000, 100), Stratum("rest", 99_000, 100)))
+    drawn = a_set()
+    examples = [replace(one, stratum="top" if i < 100 else "rest") for i, one in enumerate(drawn.examples)]
+    dataset = dataset_of("set", drawn.conversations.values(), examples, strata)
+    said = "Of the strata with 99 % of the population no item has a score: PR-AUC, ROC AUC and Brier score do not"
+    assert any(note.startswith(said) for note in evaluate(answers(range(100, 200)), dataset, TASK).notes)
+    assert not any(note.startswith("Of the strata") for note in evaluate(answers(range(100, 199)), dataset, TASK).notes)

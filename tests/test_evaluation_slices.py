@@ -8,10 +8,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from llmclf.errors import ConfigError
 from llmclf.evaluation import Slices, evaluate, slices
+from llmclf.evaluation.drawn import drawn
+from llmclf.evaluation.matching import match
+from llmclf.evaluation.parts import Parts
 from llmclf.types import (
     Conversation,
     Dataset,
@@ -22,6 +26,7 @@ from llmclf.types import (
     Label,
     Prediction,
     Predictions,
+    Stratum,
     Task,
     Turn,
     dataset_of,
@@ -168,3 +173,56 @@ def test_nothing_to_slice_by_says_so() -> None:
     dataset = dataset_of("set", [Conversation(f"c{i}", (Turn("user", "hi"),)) for i in range(20)], examples)
     answers = Predictions(Prediction(f"c{i}", "k@1", "refusal", label="clean") for i in range(20))
     assert "nothing to slice by" in " ".join(shown(slices(answers, dataset, TASK), 80).split())
+
+
+SIZES, LABELLED = np.array([250.0, 750.0, 4000.0, 95000.0]), [50, 50, 100, 200]
+TARGETS, ALARMS = np.array([0.6, 0.2, 0.02, 0.001]), np.array([0.3, 0.1, 0.03, 0.004])
+RECALLS = np.array([0.9, 0.8, 0.6, 0.4])
+
+
+def stratified(rng: np.random.Generator, alarms: NDArray[np.float64] = ALARMS) -> tuple[Predictions, Dataset]:
+    """A set of four strata, cut so that targets are rare in the last, which is nearly everything."""
+    conversations, examples, answers = [], [], []
+    for i, stratum in enumerate(np.repeat(np.arange(4), LABELLED).tolist()):
+        target = rng.random() < TARGETS[stratum]
+        flag = bool(rng.random() < (RECALLS if target else alarms)[stratum])
+        label = "refusal" if target else "clean"
+        examples.append(Example(f"c{i}", labels={"refusal": label}, stratum=str(stratum)))
+        conversations.append(Conversation(f"c{i}", (Turn("user", "hello"),)))
+        answers.append(Prediction(f"c{i}", "k@1", "refusal", label="refusal" if flag else "clean", score=float(flag)))
+    strata = tuple(Stratum(str(h), int(SIZES[h]), LABELLED[h]) for h in range(4))
+    return Predictions(answers), dataset_of("set", conversations, examples, Design("stratified", strata=strata))
+
+
+def test_an_unseen_false_alarm_may_lie_where_none_was_seen() -> None:
+    """0 of 200 flagged in a stratum is up to about 1.5 % there, and what a label adds up to is no surer for it."""
+    predictions, dataset = stratified(np.random.default_rng(0), ALARMS * [1, 1, 1, 0])
+    found = {one.value: one.false_alarm_rate for one in slices(predictions, dataset, TASK, ["stratum"]).slices}
+    assert found["3"].value == 0 and found["3"].high is not None and found["3"].high > 0.012
+    assert found["0"].high is not None and found["0"].high < 0.6, "nor is a small stratum blurred by the large one"
+    made = evaluate(predictions, dataset, TASK)
+    assert made.specificity.low is not None
+    assert made.by_label["clean"].high == pytest.approx(1 - made.specificity.low, rel=0.2)
+
+
+def test_intervals_of_parts_hold_in_strata() -> None:
+    """Of 150 stratified sets at least .9 have each true rate in its interval: by label, and within a stratum."""
+    rng = np.random.default_rng(3)
+    others = SIZES * (1 - TARGETS)
+    truths = {"label": float(others @ ALARMS / others.sum()), "rest": ALARMS[3], "top": ALARMS[0], "recall": RECALLS[0]}
+    stratum = np.repeat(np.arange(4), LABELLED)
+    held = dict.fromkeys(truths, 0)
+    for seed in range(150):
+        predictions, dataset = stratified(rng)
+        matched = match(predictions, dataset, TASK)
+        parts = Parts(matched, drawn(dataset, matched.examples), 0.95, seed)
+        estimates = {
+            "label": parts.flagged(~matched.positive, "label"),
+            "rest": parts.flagged(stratum == 3, "stratum"),
+            "top": parts.flagged(stratum == 0, "stratum"),
+            "recall": parts.recall(stratum == 0, stratum == 0),
+        }
+        for name, one in estimates.items():
+            assert one.low is not None and one.high is not None
+            held[name] += one.low <= truths[name] <= one.high
+    assert min(held.values()) >= 0.9 * 150, held

@@ -103,7 +103,7 @@ def test_what_is_not_known_is_said_with_its_reason(tmp_path: Path) -> None:
     assert "not one wrong one was seen" in words
     few = counted_run(tmp_path / "b", {("refused", "refused", 0.9): 1, ("clean", "refused", 0.9): 1})
     words, _ = sure_words(sureness(few.predictions[0], few), True, "reply")
-    assert "not known" in words or "at least" in words
+    assert "between" in words and "seen" not in words
     failed = replace(few.predictions[0], error=small_verdicts()[3].error)
     assert not sureness(failed, few).share.is_known
 
@@ -149,7 +149,12 @@ def test_redaction_covers_the_page_also_where_the_workspace_has_it_off(
     [
         (
             "plain",
-            ["not marked", "No. The automatic check", "the label on file points at", "The label on file is “refused”"],
+            [
+                "not marked",
+                "No. The automatic check",
+                "The label on file says otherwise: “refused”",
+                "the label on file points at",
+            ],
         ),
         ("hostile", ["Why this conversation was marked", "quotes words that nobody said here", "“never said”"]),
         ("done", ["got no answer", "it declined to answer", "No answer does not mean no", "transfers to billing"]),

@@ -111,6 +111,15 @@ def test_what_cant_be_planned_is_listed() -> None:
     with pytest.raises(ConfigError) as caught:
         plan_assumed(recall=1.2, roc_auc=0.4, half_width=0.05, pool=1000, costs=Costs())
     assert len(caught.value.problems) == 2
+    with pytest.raises(ConfigError, match="from 100 to 999,999,999"):
+        plan_assumed(recall=0.8, roc_auc=0.9, half_width=0.05, pool=2_000_000_000, costs=Costs())
+
+
+def test_what_is_nearly_1_does_not_read_as_1() -> None:
+    """A recall of .999 and a ROC AUC above .999999 stand so in the notes."""
+    plan = plan_assumed(recall=0.999, roc_auc=0.99999999, half_width=0.05, pool=500, costs=Costs())
+    assert any("Recall 0.999 to" in note for note in plan.notes)
+    assert any("recall 0.999, and scores with a ROC AUC of >0.999999." in note for note in plan.notes)
 
 
 def test_a_pool_that_is_too_small_says_so() -> None:
@@ -152,3 +161,32 @@ def test_sampling_by_strata_is_used() -> None:
         for n in (200, 2000)
     )
     assert many.median < few.median
+
+
+def test_an_untrained_probe_is_trained_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command trains the probe whose scores it draws by; 9 draws in 10 and the pool stand beside the median."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs/classifiers").mkdir(parents=True)
+    (tmp_path / "llmclf.toml").write_text("version = 1\n")
+    (tmp_path / "configs/classifiers/mine.toml").write_text(
+        'version = 1\nkind = "probe"\ntask = "refusal_to_transfer"\nfeatures = ["tfidf"]\n'
+    )
+    assert run(["evaluate", "mine", "--dataset", "samples"]) == 0
+    wanted = ["--prevalence", "0.2", "--pool", "1000", "--half-width", "0.1", "--json"]
+
+    def planned() -> dict[str, object]:
+        capsys.readouterr()
+        assert run(["data", "plan-labels", "--from", "last", *wanted]) == 0
+        made: dict[str, object] = json.loads(capsys.readouterr().out)
+        return made
+
+    plan = planned()
+    assert str(plan["command"]).startswith("llmclf train mine --dataset samples && llmclf data sample POOL")
+    ninety = plan["ninety"]
+    assert isinstance(ninety, dict) and ninety["by_score"] > plan["by_score"]
+    notes = str(plan["notes"])
+    assert f"{ninety['by_score']} by score" in notes and "to hold 1,000 items (--pool)" in notes
+    assert run(["train", "mine", "--dataset", "samples"]) == 0
+    assert str(planned()["command"]).startswith("llmclf data sample")

@@ -127,6 +127,11 @@ def test_the_sum_of_several_calls_is_not_taken_for_one_long_prompt() -> None:
     plan = plan_of("standard", "x/y", {}, stepped)
     assert plan.cost(Usage(80, 0, 2), calls=2) == 80 * 100 + 2 * 1000
     assert plan.cost(Usage(80, 0, 2)) == 80 * 200 + 2 * 2000
+    gpu = plan_of("gpu", "x/y", {"gpu": rented(units=1, usd_per_unit_hour=1e-6, tokens_per_minute_per_unit=1e6)}, None)
+    once, twice = (break_even(gpu, stepped, Usage(80, 0, 2), calls=calls) for calls in (1, 2))
+    assert once is not None
+    assert twice is not None
+    assert twice == pytest.approx(2 * once, abs=1)
 
 
 def test_recordings_are_not_priced_as_words() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from llmclf.evaluation.rates import rate_cells, rate_range, rate_text
+from llmclf.render.rates import rate_cells, rate_range, rate_text
 from llmclf.types import Estimate
 
 
@@ -24,6 +24,9 @@ from llmclf.types import Estimate
         (0.0053, ".2%", "0.53%"),
         (0.0000265, ".2%", "0.0027%"),
         (1e-9, ".2f", "<0.000001"),
+        (1 - 1e-8, ".2f", ">0.999999"),
+        (1 - 1e-15, ".2f", "1.00"),
+        (1 - 1e-10, ".2%", ">99.999999%"),
     ],
 )
 def test_small_rates_keep_two_digits(share: float, spec: str, text: str) -> None:

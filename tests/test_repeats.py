@@ -121,7 +121,9 @@ def test_the_table_fits(
     assert run([*paid, "--repeats", "2"]) == 0
     shown = capsys.readouterr().out
     assert "2 runs of explained@" in shown
-    assert shown.index("recall") < shown.index("two runs disagree on a target")
+    assert shown.index("recall") < shown.index("two runs disagree on another item")
+    assert "needs 10 targets at least" in " ".join(shown.split())  # as the evaluation's figures do
+    assert "two runs disagree on a target" not in shown and "of each run:" not in shown
     assert max(len(line) for line in shown.splitlines()) <= columns
 
 

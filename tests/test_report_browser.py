@@ -76,6 +76,19 @@ def test_it_opens_without_errors(browser: Any, report: Path, width: int, scheme:
     assert opened.troubles == []
 
 
+def test_seconds_are_not_cut_off_on_a_narrow_window(browser: Any, tmp_path: Path) -> None:
+    """p50, p95 and p99 stay inside their cell, on two lines if need be."""
+    dataset = make_dataset()
+    opened = Page(
+        browser,
+        write_report(make_surface(dataset, make_cell("quick", dataset, seconds=1e-5)), tmp_path / "q.html"),
+        400,
+    )
+    assert opened.page.evaluate(
+        "[...document.querySelectorAll('table.cells td')].every((cell) => cell.scrollWidth <= cell.clientWidth)"
+    )
+
+
 def test_cells_that_coincide_are_named_together(browser: Any, tmp_path: Path) -> None:
     """Numbers of cells with the same figures stand side by side, once, beside the first of them."""
     dataset = make_dataset()

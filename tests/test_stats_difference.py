@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from scipy.stats import fisher_exact, norm
+from scipy.stats import fisher_exact, hypergeom, norm
 
 from llmclf.errors import DataError
 from llmclf.stats import difference_p, holm
+from llmclf.stats.difference import _chances
 
 
 def test_single_items_are_fisher_s_exact_test() -> None:
@@ -78,3 +81,26 @@ def test_holm_never_lowers_and_keeps_order(p_values: list[float | None]) -> None
     assert [q for _, q in pairs] == sorted(q for _, q in pairs)
     if pairs:
         assert pairs[0][1] == pytest.approx(min(1.0, pairs[0][0] * len(pairs)))
+
+
+@pytest.mark.parametrize("kind", ["unequal groups", "many pairs"])
+def test_many_groups_take_little_memory(kind: str) -> None:
+    """98,000 items in 3,000 unequal groups, and 100,000 pairs: p without as many numbers as draws times counts."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(5, 60, 3000) if kind == "unequal groups" else np.full(100_000, 2)
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    hit, inside = rng.random(len(group)) < 0.1, rng.random(len(group)) < 0.3
+    tracemalloc.start()
+    p = difference_p(hit, inside, group)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert p is not None and 0.001 < p
+    assert peak < 150e6
+
+
+@given(st.integers(1, 12), st.data())
+def test_chances_of_a_redeal_are_hypergeometric(n: int, data: st.DataObject) -> None:
+    """As scipy has them."""
+    hits, k = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))
+    outcomes = np.arange(max(0, hits + k - n), min(hits, k) + 1)
+    assert _chances(n, hits, k, outcomes) == pytest.approx(hypergeom.pmf(outcomes, n, hits, k))

@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -261,3 +262,17 @@ def test_equal_ones_are_never_decided() -> None:
     assert more is not None and more.labels is None and more.high is None
     tiny = stats.more_labels(pairs, Estimate(1e-4, -50.0, 50.0))
     assert tiny is not None and tiny.labels is None
+
+
+def test_many_weights_take_little_memory() -> None:
+    """60,000 items with a weight each: the joint cells are drawn without a row of all cells for each."""
+    rng = np.random.default_rng(0)
+    n = 60_000
+    positive, a, b = rng.random((3, n)) < [[0.2], [0.5], [0.5]]
+    nothing, sampling = np.zeros(n, bool), Sampling.weighted(rng.uniform(0.01, 0.9, n))
+    tracemalloc.start()
+    pairs = stats.paired_cells(positive, (a, b), (nothing, nothing), sampling, draws=500)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pairs.draws.sum(axis=1) == pytest.approx(np.full(500, pairs.totals.sum()), rel=0.01)
+    assert peak < 120e6

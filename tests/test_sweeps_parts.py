@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
-from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_task, make_workspace, task_of
+from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_workspace, task_of
 
 from llmclf.cli import run
 from llmclf.config import PaceRow, ProvisionedPlan
 from llmclf.errors import ConfigError
-from llmclf.evaluation import evaluate
 from llmclf.llm.plans import Plan
 from llmclf.llm.prices import Price, Tier
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import MeasuredCell, Surface, run as sweep_run, stored_surface, write_surface
-from llmclf.sweeps.measured import with_parts
-from llmclf.sweeps.monthly import NO_VOLUME, short_usd
+from llmclf.sweeps.monthly import NO_VOLUME, hours_text, short_usd
+from llmclf.sweeps.report import report_html
+from llmclf.sweeps.small_tables import part_tables
 from llmclf.sweeps.token_dollars import KINDS, token_dollars
 from llmclf.types import Costs, ErrorInfo, Predictions, Usage
 
@@ -118,8 +118,7 @@ def test_failures_are_told_apart_with_intervals() -> None:
         else p
         for row, p in enumerate(cell.predictions)
     )
-    evaluation = evaluate(predictions, DATASET, make_task())
-    parts = with_parts(replace(cell, predictions=predictions, evaluation=evaluation), DATASET, make_task()).parts
+    parts = surface_of(replace(cell, predictions=predictions)).cells[0].parts
     assert parts is not None
     assert parts.failed.value == pytest.approx(4 / 300)
     assert parts.invalid.value == pytest.approx(2 / 300)
@@ -142,6 +141,8 @@ def test_a_terminal_shows_the_parts_in_tables_that_fit() -> None:
         for said in ("Where the dollars go", "What the model's dollars pay for", "How far one price", "a month costs"):
             assert said in text
     assert "cached input" in surface._repr_html_()
+    free = next(table for table in part_tables(surface, surface.real) if table.title.startswith("Where")).rows[1]
+    assert free[:2] == ("words", "$0")  # zero is not unknown
 
 
 # --- months -----------------------------------------------------------------------------------------
@@ -161,6 +162,29 @@ def test_a_month_is_the_volume_times_the_dollars() -> None:
         assert (month.review_hours.value or 0) * 48 == pytest.approx(month.review.value)
         assert month.total.low is not None
     assert json.loads(surface.months().to_json())["rows"][0]["total"]["value"] == months[0].total.value
+
+
+def test_a_month_is_held_against_flagging_nothing() -> None:
+    """On the terminal, the page and in JSON, with what each part is for; hours are whole numbers, zero is $0."""
+    surface = surface_of(paid_cell())
+    (nothing, *_) = surface.months().nothing
+    usd = surface.flag_nothing_usd * 73
+    assert (nothing.total.value, nothing.missed.value, nothing.model_usd) == (usd, usd, 0.0)
+    assert json.loads(surface.to_json())["months"]["flag_nothing"][0]["total"]["value"] == usd
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(surface)
+    text, page = console.export_text(), report_html(surface)
+    (line,) = (line.split() for line in text.splitlines() if line.startswith(" flagging nothing · 1x"))
+    assert line[4:] == ["$0", "$0", "0", short_usd(usd), "$0", short_usd(usd)]
+    assert f'flagging nothing</td><td data-head="1x: 73,000 conversations">{short_usd(usd)}' in page
+    month = surface.months().of("paid")[0]
+    hours = f"{short_usd(month.review.value)} ({hours_text(month.review_hours.value)} h)"
+    dollars = (short_usd(month.model_usd), hours, *map(short_usd, (month.missed.value, month.false_alarms.value)))
+    parts = [
+        f"{name} {part}" for name, part in zip(("model", "reviews", "misses", "false alarms"), dollars, strict=True)
+    ]
+    assert ", ".join(parts) in page.replace("\u00a0", " ")
+    assert [hours_text(value) for value in (None, 0.0, 3.44, 1020.0)] == ["?", "0", "3.4", "1,020"]
 
 
 def test_limits_are_held_against_the_busiest_hour() -> None:
@@ -225,7 +249,7 @@ def test_dollars_of_a_month_are_short() -> None:
 
 
 def test_a_surface_is_written_as_the_suffix_says(tmp_path: Path) -> None:
-    """JSON and CSV hold the same figures; anything else is the page."""
+    """JSON and CSV hold the same figures; a form that there is not is refused."""
     surface = surface_of(paid_cell())
     document = json.loads(write_surface(surface, tmp_path / "new" / "x.JSON").read_text())
     parts = document["cells"][0]["parts"]
@@ -238,6 +262,10 @@ def test_a_surface_is_written_as_the_suffix_says(tmp_path: Path) -> None:
     assert write_surface(surface, tmp_path / "x.html").read_text().startswith("<!")
     with pytest.raises(ConfigError, match="can't be written"):
         write_surface(surface, tmp_path / "x.csv" / "y.json")
+    for name in ("race.pdf", "x.xlsx", "x"):
+        with pytest.raises(ConfigError, match=r"let its name end in \.html, \.htm, \.json or \.csv"):
+            write_surface(surface, tmp_path / name)
+        assert not (tmp_path / name).exists()
 
 
 def test_the_command_writes_what_the_suffix_says(
@@ -257,6 +285,10 @@ def test_the_command_writes_what_the_suffix_says(
     assert run(["sweep", "report", "s.toml", "out/r.csv"]) == 0
     (row,) = csv.DictReader((tmp_path / "out/r.csv").open(encoding="utf-8"))
     assert row["label"] == "refusal_keyword"
+    for arguments in (["run", "s.toml", "--store", "new.db", "--report", "x.xlsx"], ["report", "s.toml", "x.pdf"]):
+        assert run(["sweep", *arguments]) == 1
+        assert "let its name end in .html" in capsys.readouterr().err
+    assert not [path for path in tmp_path.iterdir() if path.name in ("new.db", "x.xlsx", "x.pdf")]  # before anything
 
 
 def test_a_surface_knows_the_limits_of_its_workspace(tmp_path: Path) -> None:

@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from sweep_workspace import make_dataset, make_sweep, make_workspace, task_of
+from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_workspace, task_of
 from wire import Received, Reply, Wire, chat
 
 from llmclf.cli import run as command
+from llmclf.config import LlmFile
 from llmclf.data.write import write_conversations, write_examples
 from llmclf.llm.runtime import Runtime
-from llmclf.sweeps import Surface, run, stored_surface
+from llmclf.sweeps import Surface, SweepInterrupted, run, stored_surface
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
 from llmclf.sweeps.measured import Dropped
 from llmclf.sweeps.racing import Race, Seen, Track, racing_sentences
+from llmclf.sweeps.report import report_html
 from llmclf.types import Design, ErrorInfo, Item, Prediction, Stratum
 
 ITEMS = 160
@@ -170,7 +172,8 @@ def test_an_interrupted_race_leaves_its_report(workspace: Path, wire: Wire) -> N
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
     page = Path("report.html").read_text(encoding="utf-8")
-    assert "Stopped: a person stopped it" in page
+    assert "Stopped: 1 of 5 real cells measured, " in page
+    assert "no verdict yet: a person stopped it" in page
     assert "incomplete" in page
     assert vendor.asked.total() < 400
     with Runtime("llmclf.db", workspace=workspace) as runtime:
@@ -249,6 +252,29 @@ def test_a_race_says_what_it_dropped(runtime: Runtime) -> None:
     ends = surface.run_card["race"]["rounds"]
     after = f"after round {poor.dropped.round} of {len(ends)} ({ends[poor.dropped.round - 1]} of 300 items)"
     assert said[1].startswith(f"Simulated: Dropped {after}, beaten by sim/good: sim/poor (at least $")
+
+
+def test_the_report_lists_what_was_dropped() -> None:
+    """A row for each cell, with which one beats it and by how much; the front is of the cells that are left."""
+    dataset = make_dataset()
+    asked = {"version": 1, "kind": "llm", "task": "wants_person", "model": "a/b", "prompt": "person/v1"}
+    file = LlmFile.model_validate(asked)
+    left, lost, silent = (make_cell(name, dataset, missed=missed) for name, missed in (("a", 1), ("b", 9), ("c", 0)))
+    out = [
+        replace(cell, state="dropped", evaluation=None, dropped=dropped, cell=replace(cell.cell, file=file))
+        for cell, dropped in (
+            (lost, Dropped(20, 2, "a", 12.5, "a costs less")),
+            (silent, Dropped(10, 1, "", None, "none of them was answered")),
+        )
+    ]
+    for keep, said in (("winner", True), ("front", False)):
+        card = {"race": {"keep": keep, "risk": 0.05, "rounds": [10, 20, 60]}}
+        page = report_html(make_surface(dataset, left, *out, run_card=card))
+        rows = page.split("<h2>The race</h2>")[1].split("</section>")[0].split("<tr>")[2:]
+        first, second = (re.findall(r"<td data-head[^>]*>([^<]*)", row) for row in rows)
+        assert first == ["none of them was answered", "", "10 of 60", "1"]
+        assert second == ["a", "$12.50 at least", "20 of 60", "2"]
+        assert ("it was for the winner alone" in page) == said
 
 
 def test_a_grid_is_no_race(runtime: Runtime) -> None:
@@ -338,6 +364,29 @@ def test_a_cell_that_the_store_holds_stays(runtime: Runtime) -> None:
     raced(runtime, strategy="grid")
     surface = raced(runtime)
     assert [(cell.state, cell.reused) for cell in surface.cells] == [("done", True)] * 3
+    assert racing_sentences(surface) == ["Simulated: All cells were in the store: nothing was raced."]
+
+
+def test_cells_keep_their_places_in_the_store(runtime: Runtime) -> None:
+    """In the order of the sweep, whichever a race began first; what was not begun waits there."""
+    grid = {"classifier": ["words"], "model": ["sim/poor", "sim/good"]}
+
+    def press(cell: str, done: int, total: int, usd: float) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    assert runtime.workspace is not None
+    file, task = make_sweep(strategy="racing", grid=grid), task_of(runtime.workspace)
+    with pytest.raises(SweepInterrupted) as caught:
+        run(file, make_dataset(60, 40, 200), task, runtime, progress=press)
+    ended = raced(runtime, grid=grid)
+    stored = stored_surface(file, make_dataset(60, 40, 200), task, runtime)
+    states = [["incomplete", "waiting", "waiting"], ["done", "dropped", "done"]]
+    for surface, expected in zip((caught.value.surface, ended), states, strict=True):
+        rows = runtime.store.cells(surface.run_id)
+        assert [row["settings"]["label"] for row in rows] == ["words", "sim/poor", "sim/good"]
+        assert [row["state"] for row in rows] == [cell.state for cell in surface.cells] == expected
+    assert [cell.state for cell in stored.cells] == states[1]
 
 
 @pytest.mark.parametrize("on_error", ["review", "miss"])

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from sweep_workspace import make_cell, make_dataset, make_surface, make_task
+from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_task
 
 from llmclf.config import LimitsTable
 from llmclf.sweeps import MeasuredCell, Surface
+from llmclf.sweeps.measured import CellState, measure_cell
+from llmclf.sweeps.report import report_html
 from llmclf.sweeps.spending import spending
 from llmclf.types import Costs, Design, Estimate, Predictions, Stratum
 
@@ -89,13 +91,45 @@ def test_a_figure_that_is_not_known_is_never_best() -> None:
 
 
 def test_a_cell_that_is_not_done_has_no_figures() -> None:
-    """Its dollars say how far it came; it is neither best nor on the front."""
-    done = make_cell("done", DATASET, missed=50, costs=COSTS)
+    """Its dollars say how far it came."""
     begun = replace(make_cell("begun", DATASET), state="incomplete", evaluation=None, predictions=Predictions())
-    surface = make_surface(DATASET, begun, done, stopped="interrupted")
-    assert surface.best().cell == done
-    assert surface.pareto() == (done,)
     assert begun.usd.why_not == "incomplete: 0 of 600 items were asked"
+
+
+@pytest.mark.parametrize("state", ["incomplete", "waiting"])
+def test_an_unfinished_sweep_has_no_verdict_in_any_form(state: CellState) -> None:
+    """No cell, front, chance, tipping price or month: the finished one may reverse it. Measured cells keep figures."""
+    costs = replace(COSTS, conversations_per_month=1000)
+    done, gone, left = (make_cell(name, DATASET, missed=5, costs=costs) for name in ("done", "gone", "left"))
+    gone = replace(gone, state="dropped", evaluation=None, parts=None)
+    left = replace(left, state=state, evaluation=None, parts=None, predictions=Predictions())
+    surface = replace(make_surface(DATASET, done, gone, left, stopped="interrupted"), costs=costs)
+    best, document = surface.best(), json.loads(surface.to_json())
+    said = "Stopped: 1 of 3 real cells measured, 1 dropped, no verdict yet: a person stopped it; run again to continue."
+    assert (best.decided, best.candidates, best.pays, best.sentence) == (False, (), None, said)
+    assert surface.best(missed_usd=1.0).sentence == said
+    assert surface.pareto() == surface.tipping_prices() == surface.months().rows == ()
+    assert (document["front"], document["front_chances"], document["months"]["rows"]) == ([], {}, [])
+    assert document["best"]["decided"] is False
+    assert document["cells"][0]["evaluation"]["dollars_per_1000"]["value"] == done.usd.value
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(surface)
+    for text in (" ".join(console.export_text().split()), surface._repr_html_(), report_html(surface)):
+        assert said in text
+        assert text.count("Stopped: ") == 1
+        assert "on the front:" not in text
+        assert "the only real cell" not in text
+    over = replace(surface, cells=(done, gone), stopped="")
+    assert over.best().cell == done
+    assert over.months().rows
+    simulated = replace(left, cell=replace(left.cell, simulated=True))
+    assert make_surface(DATASET, done, simulated, stopped="interrupted").best().cell == done
+
+
+def test_a_sweep_that_never_ran_says_so_without_a_stop() -> None:
+    """The report of a store that holds nothing of it."""
+    waiting = replace(make_cell("left", DATASET), state="waiting", evaluation=None, predictions=Predictions())
+    assert make_surface(DATASET, waiting).best().sentence == "Not finished: 0 of 1 real cell measured, no verdict yet."
 
 
 def test_cells_beyond_limits_are_marked_and_not_chosen() -> None:
@@ -182,3 +216,21 @@ def test_failed_items_are_counted_by_kind() -> None:
     assert cell.failed == {"unparsable": 3}
     assert isinstance(cell.recall, Estimate)
     assert make_task().target == "refused"
+
+
+def test_intervals_do_not_jump_with_the_price() -> None:
+    """A sweep's seed is that of its intervals at other costs too."""
+    sweep = make_sweep(grid={"model": ["sim/good"]}, seed=7)
+    one = make_cell("one", DATASET, missed=9, alarms=5)
+    cell = measure_cell(one.cell, one.predictions, DATASET, make_task(), sweep, reused=False)
+    surface = make_surface(DATASET, cell, seed=7)
+    same = surface.repriced(replace(surface.costs, conversations_per_month=1000)).cells[0]
+    assert (same.usd.low, same.usd.high) == (cell.usd.low, cell.usd.high)
+    assert (same.recall.low, same.recall.high) == (cell.recall.low, cell.recall.high)
+
+
+def test_a_csv_of_a_surface_runs_nothing() -> None:
+    """Text that a spreadsheet would compute has an apostrophe before it; numbers stay numbers."""
+    (row,) = csv.DictReader(io.StringIO(make_surface(DATASET, make_cell("=cmd|x", DATASET)).to_csv()))
+    assert row["label"] == "'=cmd|x"
+    assert float(row["recall"]) == 1.0

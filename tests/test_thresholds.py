@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -308,3 +309,40 @@ def test_the_result_can_be_read_in_every_form(capsys: pytest.CaptureFixture[str]
         out = capsys.readouterr().out
         assert "* cheapest" in out and max(map(len, out.splitlines())) <= width
     assert "<table>" in made._repr_html_() and json.loads(made.to_json())["threshold"] == made.chosen.threshold
+
+
+def test_two_goals_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recall and a limit of flags without --goal: neither is dropped silently."""
+    wanted = ["--recall", "0.9", "--flags-per-day", "300", "--conversations-per-month", "100000"]
+    code, _, told = call(capsys, "threshold", "set", "simmed", "--from", "last", *wanted)
+    assert code == 1 and "--goal recall or --goal flags" in told
+    assert (folder / "simmed.toml").read_text() == SIM
+
+
+def test_a_threshold_that_does_not_pay_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2 with what flagging nothing costs and from which price it would pay; --anyway writes it all the same."""
+    poor = ["threshold", "set", "simmed", "--from", "last", "--recall", "0.8", "--missed-usd", "9"]
+    code, made, told = call(capsys, *poor)
+    assert code == 2 and not made["written"] and (folder / "simmed.toml").read_text() == SIM
+    assert "flagging nothing would cost $45.00" in told and "--anyway" in told
+    needed = float(re.search(r"from about \$([\d.]+) a miss", told)[1])  # type: ignore[index]
+    assert call(capsys, *poor[:-1], str(needed * 1.05), "--dry-run")[0] == 0
+    assert call(capsys, *poor[:-1], str(needed * 0.95), "--dry-run")[0] == 2
+    assert call(capsys, *poor, "--anyway")[0] == 0
+    _, story, _ = call(capsys, "threshold", "show", "simmed")
+    assert (
+        story["threshold_from"]["expected"].startswith("recall 0.")
+        and "per 1,000" in story["threshold_from"]["expected"]
+    )
+    assert any(note.startswith("It still holds") for note in story["notes"])
+
+
+def test_a_run_of_another_classifier_brings_the_right_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its newest run where there is one, else an evaluation on a set with labels of its task."""
+    words = next(row for row in call(capsys, "runs", "list")[1]["runs"] if row["config"]["classifier"][:5] == "words")
+    assert (
+        f"threshold set words --from {words['run_id']}"
+        in call(capsys, "threshold", "set", "words", "--from", "last")[2]
+    )
+    told = call(capsys, "threshold", "set", "learned", "--from", "last")[2]
+    assert "llmclf evaluate learned --dataset DATASET" in told

@@ -174,7 +174,7 @@ def test_prompt_answer_and_other_configurations_are_shown(swept: Path, capsys: O
     """The request as it was sent, the raw answer, and what the other cells said of the same item, newest first."""
     monkeypatch.chdir(swept)
     run_id = sweep_id(swept)
-    found = document(capsys, "show", "c000", "--run", f"{run_id}/2")
+    found = document(capsys, "show", "c000", "--run", f"{run_id}/S1")
     assert [role for role, _ in found["call"]["messages"]] == ["system", "user"]
     assert "[2] user: I want to talk to a person" in found["call"]["messages"][1][1]
     assert '"label"' in found["call"]["answer"]
@@ -195,7 +195,7 @@ def test_words_that_were_forgotten_are_said_to_be(swept: Path, tmp_path: Path, c
     monkeypatch.chdir(folder)
     assert run(["store", "forget", "--conversation", "c000"]) == 0
     capsys.readouterr()
-    assert run(["show", "c000", "--run", f"{sweep_id(folder)}/2"]) == 0
+    assert run(["show", "c000", "--run", f"{sweep_id(folder)}/S1"]) == 0
     out = capsys.readouterr().out
     assert "its words were erased on" in out
     assert "rationale and thinking were erased" in out

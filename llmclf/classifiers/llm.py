@@ -213,7 +213,7 @@ class LlmClassifier(Classifier):
         item = Item(conversation.id, turn)
         self._check_shots([item])
         if holds_nothing(conversation, self.task, item):
-            return self.failed(item, self.empty_error)
+            return self.failed(item, self.empty_error, **self._route)
         await self.runtime.prepare(self.model.id)
         self._check_beyond_the_model()
         deadline = Deadline.after(timeout)
@@ -277,8 +277,7 @@ class LlmClassifier(Classifier):
         reading = outcome.reading
         known: dict[str, Any] = {
             "truncated": truncated,
-            "route": self.model.id,
-            "simulated": self.runtime.route(self.model.id).simulated,
+            **self._route,
             **outcome.bill.as_fields(),
             "thinking": outcome.thinking,
             "repaired": outcome.repaired,
@@ -302,6 +301,11 @@ class LlmClassifier(Classifier):
             rationale=reading.rationale,
             **known,
         )
+
+    @property
+    def _route(self) -> dict[str, Any]:
+        """What every prediction says of who answers, also one that needed no call."""
+        return {"route": self.model.id, "simulated": self.runtime.route(self.model.id).simulated}
 
     def _probabilities(self, reading: Reading) -> dict[str, float] | None:
         """The target's chance by the scaling. The rest goes to the label said, or where that is the target to clean."""

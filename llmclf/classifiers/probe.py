@@ -31,7 +31,7 @@ from llmclf.classifiers.probe_model import Features, Origin, ProbeModel, Vocabul
 from llmclf.classifiers.probe_training import TrainingSet, train
 from llmclf.embedding import static_embedder
 from llmclf.errors import ConfigError
-from llmclf.types import Conversation, Dataset, Example, Item, Prediction, Predictions, Task
+from llmclf.types import Conversation, Dataset, Example, Item, Prediction, Predictions, Task, groups_of
 
 Feature = Literal["tfidf", "embedding", "counts"]
 LearnFrom = Literal["label", "annotations"]
@@ -113,13 +113,14 @@ class ProbeClassifier(Classifier):
         terms = [self._terms(item) for item in texts]
         vocabulary = build_vocabulary(terms, min_items=_MIN_ITEMS, max_terms=_MAX_TERMS)
         features = [self._features(item, own, vocabulary, vectors) for item, own in zip(texts, terms, strict=True)]
+        groups = groups_of(usable.examples)
         said = [(place, *one) for place, example in enumerate(usable.examples) for one in self._said(example)]
         data = TrainingSet(
             items=[features[place] for place, _, _ in said],
             vocabulary=vocabulary,
             labels=[label for _, label, _ in said],
             weights=np.array([usable.examples[place].weight * share for place, _, share in said]),
-            groups=[usable.examples[place].group_or_conversation for place, _, _ in said],
+            groups=[groups[place] for place, _, _ in said],
             size=len(usable),
             target=self.task.target,
             where=f"dataset {dataset.name}, task {self.task.name}",

@@ -11,8 +11,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+_INTERRUPTED = 130
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command with `arguments` (default: the process's own)."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("llmclf: interrupted; run the same command again to go on", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from typer import Abort, BadParameter, Exit
 
     from llmclf.cli.app import app
@@ -24,7 +35,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except Exit as stop:
-        return stop.exit_code
+        code = stop.exit_code
     except usage_error as error:
         error.show()  # type: ignore[attr-defined]
         return 1
@@ -33,10 +44,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except Abort:  # Ctrl-C, or no more input, where a question was asked
         print("\nllmclf: nothing was done; the options answer the questions, too (--help)", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("llmclf: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return _INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`| head`): nothing is wrong
         return 0
@@ -44,4 +52,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"llmclf: {place}{error.strerror or error}", file=sys.stderr)
         return 1
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt  # typer makes an exit code of it, without a word
     return code if isinstance(code, int) else 0

@@ -107,7 +107,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--by",
-            help="Slices too: failure_mode, label, length, source, stratum, a name of metadata, or all. Repeatable.",
+            help="Slices too: failure_mode, label, length, source, stratum, a name of metadata (metadata.source where "
+            "it is called as one of those), or all. Repeatable.",
         ),
     ] = None,
     require: Annotated[
@@ -158,21 +159,24 @@ def evaluate(
                 update(len(errors))
 
             asked = drawn | {"costs": costs, "beta": beta, "review_share": review_share, "on_done": count}
-            steadiness = None
+            asked["dataset_from"] = dataset
+            made: dict[str, Any] = {}
             if repeats > 1:
-                evaluation, run_id, steadiness = repeating.evaluate_repeatedly(name, labelled, repeats=repeats, **asked)
+                evaluation, run_id, made["repeats"] = repeating.evaluate_repeatedly(
+                    name, labelled, repeats=repeats, **asked
+                )
             else:
                 evaluation, run_id = verbs.evaluate_classifier(
                     name, labelled, folds=folds, hold_out=tuple(hold_out or ("group",)), **asked
                 )
-        slices, ceiling = _parts_of(run_id, opened, dataset, names, sliced=bool(by))
-    parts = {"slices": slices, "repeats": steadiness, "annotators": ceiling}
-    more = {part: made for part, made in parts.items() if made is not None}
-    if more and as_json:
-        show(evaluation.to_dict() | {part: made.to_dict() for part, made in more.items()}, True)
+        if not as_json:
+            show(evaluation, False)  # what was paid for is seen, whatever comes of the rest
+        made |= _parts_of(run_id, opened, dataset, names, sliced=bool(by))
+    if as_json:
+        show(evaluation.to_dict() | {part: one.to_dict() for part, one in made.items()}, True)
     else:
-        for made in (evaluation, *more.values()):
-            show(made, as_json)
+        for one in made.values():
+            show(one, False)
     tell(f"run {run_id}")
     failed = failed_requirements(evaluation.to_dict(), require or [])
     for line in failed:
@@ -182,18 +186,30 @@ def evaluate(
         raise typer.Exit(2)
 
 
-def _parts_of(run_id: str, opened: Any, dataset: str, names: list[str] | None, *, sliced: bool) -> tuple[Any, Any]:
-    """(slices, the annotators' ceiling) of a run; None where not asked for, or where there is nothing to say."""
+def _parts_of(run_id: str, opened: Any, dataset: str, names: list[str] | None, *, sliced: bool) -> dict[str, Any]:
+    """Slices and the annotators' ceiling of a run, where asked for and where there is something to say.
+
+    One that can't be made is told of on stderr: the evaluation stands without it.
+    """
+    from llmclf.errors import LlmclfError
     from llmclf.evaluation import slices
     from llmclf.evaluation.annotators import annotator_ceiling, several_annotations
     from llmclf.workspace.run_results import run_result
 
-    result = run_result(run_id, opened, dataset=dataset)
-    answered = not all(result.predictions.column("error"))
-    made = slices(result.predictions, result.dataset, result.task, names) if sliced else None
-    if not answered or not several_annotations(result.dataset, result.task):
-        return made, None
-    return made, annotator_ceiling(result.predictions, result.dataset, result.task)
+    made: dict[str, Any] = {}
+    part = "slices and annotators"
+    try:
+        result = run_result(run_id, opened, dataset=dataset)
+        given = (result.predictions, result.dataset, result.task)
+        part = "slices"
+        if sliced:
+            made[part] = slices(*given, names)
+        part = "annotators"
+        if not all(result.predictions.column("error")) and several_annotations(result.dataset, result.task):
+            made[part] = annotator_ceiling(*given)
+    except LlmclfError as error:
+        tell(f"left out: {part}: {error}")
+    return made
 
 
 def speakers_of(given: list[str] | None) -> dict[str, Any]:

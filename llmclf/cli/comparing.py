@@ -48,7 +48,7 @@ def compare(
 
     A name is looked up as a classifier, then as a prompt, then as a run; run:NAME, classifier:NAME and
     prompt:NAME say which. Classifiers and prompts are asked now; answers in the store are not bought again.
-    Exit 2 where a --require fails or a cap ended it, 1 where every item failed.
+    Exit 2 where a --require fails or a cap ended it, 1 where every item of a side failed.
     """
     from llmclf.cli.requirements import check_requirements, failed_requirements
     from llmclf.evaluation.comparison import Comparison
@@ -78,6 +78,7 @@ def compare(
     failed = failed_requirements(comparison.to_dict(), require or [])
     for line in failed:
         tell(f"not met: {line}")
-    check_ending(errors)
+    size = len(sides.dataset)  # one side is asked after the other
+    check_ending(*(errors[start : start + size] for start in range(0, len(errors), size)))
     if failed:
         raise typer.Exit(2)

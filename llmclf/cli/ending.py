@@ -14,17 +14,23 @@ from llmclf.types import ErrorInfo
 _MOST_OF_A_MESSAGE = 300
 
 
-def check_ending(errors: Sequence[ErrorInfo | None]) -> None:
-    """Says why and exits 2 where a cap left items out, else 1 where every item failed. `errors` has one for each."""
+def check_ending(*sides: Sequence[ErrorInfo | None]) -> None:
+    """Says why and exits 2 where a cap left items out, else 1 where every item of a side failed.
+
+    A side (a classifier that was asked) has an error, or None, for each of its items.
+    """
     from llmclf.sweeps.money import cap_reached
 
+    errors = [error for side in sides for error in side]
     why = cap_reached(errors)
     if why:
         over = sum(error is not None and error.kind == "over_budget" for error in errors)
         tell(f"stopped with {over:,} of {counted(len(errors), 'item')} left: {why}; what is done is kept")
         raise typer.Exit(2)
-    if errors and all(error is not None for error in errors):
-        tell(f"every item failed; {commonest(errors)}")
+    failed = [side for side in sides if side and all(error is not None for error in side)]
+    for side in failed:
+        tell(f"every item {'failed' if len(sides) == 1 else 'of one side failed'}; {commonest(side)}")
+    if failed:
         raise typer.Exit(1)
 
 

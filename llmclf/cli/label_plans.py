@@ -46,7 +46,7 @@ def plan_labels(
         existing_store(store)
         with runtime(store) as opened:
             result = run_result(run, opened)
-        if prevalence is None:
-            costs = replace(costs, prevalence=result.costs.prevalence)
-        made = plan_from_run(result, half_width=half_width, pool=pool, costs=costs)
+            if prevalence is None:
+                costs = replace(costs, prevalence=result.costs.prevalence)
+            made = plan_from_run(result, half_width=half_width, pool=pool, costs=costs, workspace=opened.workspace)
     show(made, as_json)

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _HEADS = ("run", "kind", "what", "started", "state", "why")
-_KEPT = ("run", "started", "state", "what", "kind", "why")
+_KEPT = ("run", "what", "started", "state", "kind", "why")
 """The order in which columns get their place."""
-_LEAST = {"what": 10, "why": 14}
+_LEAST = {"what": 18, "why": 14}
 """Columns that a text may be folded into; the others stand whole."""
 _BETWEEN = 2
-_ID_DIGITS = 32
+_ID_DIGITS = 12
+"""That begin an id: the time in milliseconds, which tells runs apart."""
 _MOST_CELLS = 30
 _OF_A_CELL = {"recall": "recall", "dollars_per_1000": "dollars per 1,000"}
+_OF_THE_SET = ("recall", "specificity")
 _OF_A_RUN = {
     "recall": "recall",
     "precision": "precision",
@@ -76,8 +78,8 @@ class RunView:
         shown = _cells(self._row, _ID_DIGITS)
         about = f"{shown['kind']} {shown['what']}: {shown['state']}".replace("  ", " ")
         yield Text(for_terminal(about + (f" ({shown['why']})" if shown["why"] else "")), style="bold")
-        if self._row.get("simulated"):
-            yield Text("SIMULATED: at least a part of it was made up by the simulated vendor.", style="bold yellow")
+        for stamp in self._stamps():
+            yield Text(stamp, style="bold yellow")
         for line in self._came_out():
             yield Text(for_terminal(line))
         yield Text("\nRun card", style="bold")
@@ -88,12 +90,24 @@ class RunView:
             table.add_row(name, Text(for_terminal(text)))
         yield table
 
+    def _stamps(self) -> Iterable[str]:
+        """What must not be overlooked."""
+        result = self._row.get("result") or {}
+        card = result.get("run_card") or {}
+        if self._row.get("simulated") or result.get("simulated"):
+            yield "SIMULATED: at least a part of it was made up by the simulated vendor."
+        if result.get("synthetic") or (card.get("dataset") or {}).get("synthetic"):
+            yield "SYNTHETIC: at least a part of the conversations was written for testing, not observed."
+
     def _came_out(self) -> Iterable[str]:
-        """A sweep's verdict and cells, an evaluation's figures; nothing of other runs."""
+        """A sweep's verdict and cells, an evaluation's figures, how often it was repeated; nothing of other runs."""
+        from llmclf.stats import LEAST_POSITIVES
+        from llmclf.workspace.run_results import cell_numbers
+
         result = self._row.get("result") or {}
         if best := result.get("best"):
             yield best["sentence"]
-        for number, cell in enumerate(self._cells[:_MOST_CELLS], start=1):
+        for number, cell in list(zip(cell_numbers(self._cells), self._cells, strict=True))[:_MOST_CELLS]:
             settings = cell["settings"]
             stamp = " SIMULATED" if cell["simulated"] else ""
             figures = _figures(cell.get("result") or {}, _OF_A_CELL) if cell["state"] == "done" else []
@@ -101,12 +115,17 @@ class RunView:
         if len(self._cells) > _MOST_CELLS:
             yield f"and {len(self._cells) - _MOST_CELLS} cells more: --json of `llmclf sweep report` has all"
         if self._row["kind"] == "evaluate":
-            yield from _figures(result, _OF_A_RUN)
+            yield from _figures(result, _OF_A_RUN, "" if result.get("knows_prevalence", True) else " (of this set)")
+        if self._row["kind"] == "repeats":
+            config, recall = self._row["config"], (result.get("recall") or {}).get("by_run") or ()
+            yield f"{config['repeats']} runs; figures of the first: llmclf runs show {config['first']}"
+            if recall and result["n_positives"] >= LEAST_POSITIVES:
+                yield f"recall of each run: {', '.join(f'{one:.2f}' for one in recall)}"
 
 
-def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """Estimates of a stored evaluation, by their names for people."""
-    from llmclf.evaluation.rates import rate_range
+def _figures(result: Mapping[str, Any], names: Mapping[str, str], of_set: str = "") -> list[str]:
+    """Estimates of a stored evaluation, by their names for people; `of_set` follows those of a set alone."""
+    from llmclf.render.rates import rate_range
     from llmclf.render.tables import usd_range
     from llmclf.types import Estimate
 
@@ -114,7 +133,8 @@ def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     for key, name in names.items():
         if isinstance(result.get(key), Mapping):
             estimate = Estimate(**result[key])
-            said.append(f"{name} {usd_range(estimate) if '$' in name else rate_range(estimate)}")
+            shown = usd_range(estimate) if key == "dollars_per_1000" else rate_range(estimate)
+            said.append(f"{name}{of_set if key in _OF_THE_SET else ''} {shown}")
     return said
 
 

@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="A grid of settings, measured: doll
 _Sweep = Annotated[str, typer.Argument(help="A name from configs/sweeps, or a path.", metavar="SWEEP")]
 _Report = Annotated[
     Path | None,
-    typer.Option("--report", help="Write the report here: one self-contained HTML file, or .json or .csv by suffix."),
+    typer.Option("--report", help="Write the report here: .html (one self-contained file), .json or .csv."),
 ]
 
 
@@ -55,8 +55,11 @@ def run_(
     """Measure every cell; continues what was begun. Exit 2 where a cap ended it, 1 where nothing was answered."""
     from llmclf.sweeps import SweepInterrupted, write_surface
     from llmclf.sweeps.plan import plan as plan_sweep
+    from llmclf.sweeps.written import check_suffix
     from llmclf.workspace import verbs
 
+    if report is not None:
+        check_suffix(report)
     with runtime(store, max_usd, verbs.sweep_concurrency(name, workspace()), cache) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)
         if plan:
@@ -74,8 +77,7 @@ def run_(
             tell(f"report {report.resolve()}")
     show(surface, as_json)
     if interrupted:
-        tell("interrupted; run the same command again to go on")
-        raise typer.Exit(130)
+        raise KeyboardInterrupt
     check_ending([error for cell in surface.cells for error in cell.predictions.column("error")])
     if surface.nothing_answered:  # of the real cells; simulated ones may well have answered
         cells = surface.real or surface.simulated
@@ -85,14 +87,16 @@ def run_(
 @app.command("report")
 def report_(
     name: _Sweep,
-    out: Annotated[Path, typer.Argument(help="The file: HTML, or JSON or CSV where it ends in .json or .csv.")],
+    out: Annotated[Path, typer.Argument(help="The file: .html, .json or .csv.")],
     store: StoreOption = None,
 ) -> None:
     """Write the report of what a sweep has measured so far, from the store alone: nothing is bought."""
     from llmclf.cli.common import existing_store
     from llmclf.sweeps import stored_surface, write_surface
+    from llmclf.sweeps.written import check_suffix
     from llmclf.workspace import verbs
 
+    check_suffix(out)
     existing_store(store)
     with runtime(store) as opened:
         file, dataset, task = verbs.sweep_inputs(name, opened)

@@ -42,12 +42,14 @@ def set_(
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Labels, where they moved since the run.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, write nothing.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write it though flagging nothing would cost less.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose a threshold from a run's scores and labels, and write it into the classifier's file.
 
-    Exit 1 where more targets have to be labelled first, 2 where no threshold reaches the goal; the file stays.
+    Exit 1 where more targets have to be labelled first, 2 where no threshold reaches the goal or the one that does
+    costs no less than flagging nothing; the file then stays.
     """
     from dataclasses import replace
 
@@ -67,7 +69,8 @@ def set_(
         costs = replace(result.costs, **{key: value for key, value in given.items() if value is not None})
         choice = choose_threshold(name, result, opened, wanted=wanted, costs=costs)
         chosen = choice.points.chosen
-        writes = chosen.threshold is not None and not dry_run
+        refused = "" if anyway else choice.points.does_not_pay
+        writes = chosen.threshold is not None and not dry_run and not refused
         if writes:
             write_threshold(choice, name, opened)
     written = {"path": str(choice.path), "before": choice.before, "written": writes}
@@ -77,6 +80,9 @@ def set_(
     if chosen.threshold is None:
         tell(f"no threshold is set: {chosen.why_not}")
         raise typer.Exit(1 if wanted.goal == "recall" and choice.points.certificate.missing else 2)
+    if refused:
+        tell(f"no threshold is set: {refused}; --anyway writes it all the same")
+        raise typer.Exit(2)
     before = "none" if choice.before is None else f"{choice.before:.10g}"
     verb = f"is now in {choice.path}" if writes else f"would be written to {choice.path}"
     tell(f"threshold {chosen.threshold:.10g} {verb} (it was {before})")
@@ -94,10 +100,16 @@ def show_(name: _Classifier, as_json: JsonOption = False) -> None:
 
 
 def _wanted(goal: str | None, recall: float | None, confidence: float, flags_per_day: float | None) -> Any:
-    """What is asked for; ConfigError for an unknown goal."""
+    """What is asked for; ConfigError for an unknown goal, or for two."""
     from llmclf.errors import ConfigError, nearest
     from llmclf.evaluation.operating_point import GOALS, Wanted
 
+    if goal is None and recall is not None and flags_per_day is not None:
+        raise ConfigError(
+            "--recall and --flags-per-day are two goals, and one threshold can be chosen for one",
+            where="threshold",
+            fix="say --goal recall or --goal flags; the table has a row for each",
+        )
     if goal is None:
         goal = "flags" if flags_per_day is not None else "dollars" if recall is None else "recall"
     if goal not in GOALS:

@@ -33,7 +33,9 @@ def errors(
     slice_: Annotated[
         list[str] | None,
         typer.Option(
-            "--slice", help="Only items with KEY=VALUE: label, failure_mode, length, stratum or metadata. Repeatable."
+            "--slice",
+            help="Only items with KEY=VALUE: label, failure_mode, length, source, stratum, or a name of metadata "
+            "(metadata.source where it is called as one of those). Repeatable.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="List at most so many of each kind.")] = 20,

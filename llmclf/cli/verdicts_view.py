@@ -127,10 +127,12 @@ def _labels(verdict: VerdictInFull) -> Iterable[Any]:
 def _said(verdict: VerdictInFull) -> Iterable[Any]:
     prediction = verdict.prediction
     yield _head("what the classifier said")
-    style = "bold red" if prediction.flagged or prediction.error else "bold green"
-    score = score_of(prediction)
-    flagged = "   (flagged)" if prediction.flagged else ""
-    yield _text(f"{said_of(prediction)}{flagged}{'   ' + score if score else ''}", style=style)
+    said, score = said_of(prediction, verdict.task), score_of(prediction)
+    flagged = said == verdict.task.target
+    style = "bold red" if flagged or prediction.error else "bold green"
+    yield _text(f"{said}{'   (flagged)' if flagged else ''}{'   ' + score if score else ''}", style=style)
+    if prediction.label not in (None, said):
+        yield _text(f"its label is {prediction.label}: the threshold decides")
     if prediction.error is not None:
         yield _text(prediction.error.message)
     for quote in prediction.evidence:

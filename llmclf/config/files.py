@@ -76,6 +76,12 @@ def find(kind: str, name: str, workspace: Path | None = None) -> Found:
                 return Found(candidate.stem, candidate, "path")
         problems = [f"looked for {candidate.absolute()}" for candidate in candidates]
         raise ConfigError(f"there is no such {kind} file", where=name, problems=problems)
+    if kind == "dataset" and Path(name).suffix and any(_is_file(root / name) for root in (workspace or Path(), Path())):
+        raise ConfigError(
+            "that is a file with conversations or labels, not the dataset file that names them",
+            where=name,
+            fix=f"give that one's name or path: {', '.join(listing(kind, workspace))}",
+        )
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a name of a {kind}", got=name, fix="use letters, digits, '_', '-', '.' and '/'")
     looked = []

@@ -225,6 +225,7 @@ positives = 71
 threshold = 0.6125
 dataset_hash = "5d0c2a9e"
 configuration = "b81f6c07"
+expected = "recall 0.71 (0.59-0.81), $151 ($118-$196) per 1,000"
 scaling = { a = 0.81, b = -2.87, prevalence = 0.005, edge = 0.0025 }
 """
 

@@ -87,6 +87,8 @@ class ThresholdOrigin(Part):
     """Hash of the labelled items."""
     configuration: str
     """Hash of the settings that decide scores: others since, and the threshold was chosen for something else."""
+    expected: str = ""
+    """Recall and dollars that it was chosen for, in words."""
     scaling: ScalingTable | None = None
     """Of an llm classifier: its scores as probabilities."""
 

@@ -13,8 +13,10 @@ import numpy as np
 from llmclf.data.allocation import allocate
 from llmclf.data.strata import MAX_STRATA, score_strata
 from llmclf.errors import ConfigError
+from llmclf.render.rates import rate_text
 from llmclf.render.tables import TableText, html_table, price_text, rich_table
 from llmclf.stats.label_plans import (
+    MOST_ITEMS,
     HalfWidth,
     ScoreModel,
     SimulatedStratum,
@@ -38,11 +40,23 @@ class Draw:
     pool: str
     task: str
     classifier: str
+    train: str = ""
+    """The command that makes its scores possible; empty where it can score already."""
 
     def command(self, labels: int, prevalence: float, *, by_score: bool) -> str:
         """The command that draws `labels` items."""
         how = f"--by score --classifier {self.classifier}" if by_score else "--by random"
-        return f"llmclf data sample {self.pool} --task {self.task} {how} --n {labels} --prevalence {prevalence:g}"
+        drawn = f"llmclf data sample {self.pool} --task {self.task} {how} --n {labels} --prevalence {prevalence:g}"
+        return f"{self.train} && {drawn}" if by_score and self.train else drawn
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsNeeded:
+    """Labels for a wanted half-width, by how they are drawn; None where the pool holds too few."""
+
+    random: int | None
+    by_score: int | None
+    distorted: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,8 @@ class LabelPlan:
     """Labels at random for the wanted half-width; None where the pool holds too few."""
     by_score: int | None
     distorted: int | None
+    ninety: LabelsNeeded
+    """The same in nine of ten draws; the three above hold in half of them."""
     minutes_a_label: float
     usd_an_hour: float
     source: str
@@ -83,9 +99,12 @@ class LabelPlan:
         """What it means, in sentences."""
         wanted = f"±{self.half_width:.2g}"
         said = [
-            f"Recall {self.recall:.2f} to {wanted} takes {self.positives} targets that weigh alike.",
+            f"Recall {rate_text(self.recall)} to {wanted} takes {self.positives} targets that weigh alike.",
             f"{wanted} in half of all draws: {self._effort(self.random)} at random, {self._effort(self.by_score)} by "
             f"score, {self._effort(self.distorted)} where the scores are distorted (logits times {DISTORTED}).",
+            f"In 9 of 10 draws it takes {_count(self.ninety.random)} at random, {_count(self.ninety.by_score)} by "
+            f"score, {_count(self.ninety.distorted)} distorted.",
+            f"The pool is taken to hold {self.pool:,} items (--pool).",
             *([f"{self.source} Labels will tell: plan again with them."] if self.source else []),
             "Recall is then that of the classifier whose scores cut the strata; for another it is wider.",
         ]
@@ -150,10 +169,13 @@ def plan_labels(
     sizes = _sizes(pool)
     cuts = [_cut(given, prevalence) for given in (scores, scores.distorted(DISTORTED))]
     rows = tuple(_row(scores, cuts, prevalence, pool, size, seed) for size in sizes)
-    needed = {
-        way: _up(labels_needed(sizes, [getattr(row, way).median for row in rows], half_width), pool)
-        for way in ("random", "by_score", "distorted")
-    }
+    needed, ninety = (
+        {
+            way: _up(labels_needed(sizes, [getattr(getattr(row, way), chance) for row in rows], half_width), pool)
+            for way in ("random", "by_score", "distorted")
+        }
+        for chance in ("median", "ninety")
+    )
     return LabelPlan(
         recall=scores.recall,
         prevalence=prevalence,
@@ -162,6 +184,7 @@ def plan_labels(
         positives=positives_for(scores.recall, half_width),
         rows=rows,
         **needed,
+        ninety=LabelsNeeded(**ninety),
         minutes_a_label=costs.review_minutes,
         usd_an_hour=costs.reviewer_usd_per_hour,
         source=source,
@@ -195,8 +218,8 @@ def _check(prevalence: float, half_width: float, pool: int, scores: ScoreModel) 
         problems.append(f"prevalence (--prevalence) must be between 0 and 1; got {prevalence}")
     if not 0.005 <= half_width < 0.5:
         problems.append(f"half_width (--half-width) must be from 0.005 to below 0.5; got {half_width}")
-    if pool < _FEWEST:
-        problems.append(f"pool (--pool) must be {_FEWEST} or more; got {pool}")
+    if not _FEWEST <= pool <= MOST_ITEMS:
+        problems.append(f"pool (--pool) must be from {_FEWEST} to {MOST_ITEMS:,}; got {pool}")
     if not 0 < scores.recall < 1:
         problems.append(f"recall must be between 0 and 1; got {scores.recall:g}")
     if problems:
@@ -269,6 +292,10 @@ def _strata(
         SimulatedStratum(size, min(count, size), *(masses[:, number] / masses[:, number].sum()).tolist())
         for number, (size, count) in enumerate(zip(sizes, drawn, strict=True))
     ]
+
+
+def _count(labels: int | None) -> str:
+    return "more than all" if labels is None else f"{labels:,}"
 
 
 def _cell(width: HalfWidth) -> str:

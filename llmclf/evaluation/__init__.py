@@ -9,13 +9,13 @@ parts      rates of a part of the items
 slicing    which items a slice holds
 sliced     slices: the same figures for parts, and whether they differ by more than chance
 operating_point  candidate thresholds side by side; choosing finds them
+volume     how many items a conversation of production has
 repeats    the same items asked several times: flips and model noise
 annotators several people beside the classifier: the human ceiling
 wrong      the single wrong verdicts, by kind
 curves     every threshold's recall and precision, and whether probabilities are right
 comparison two on the same items: better, worse, or how many more labels would decide; gains and losses
 crossval   folds that share nothing they must not share, and predictions over them
-rates      shares as short texts
 style      how much of a label style alone gives away
 """
 

@@ -7,7 +7,7 @@ is noisier than that of all. What people reach there is the ceiling.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from llmclf.errors import DataError
 from llmclf.evaluation.drawn import drawn
-from llmclf.evaluation.matching import match
+from llmclf.evaluation.matching import Matched, match
+from llmclf.evaluation.notes import about_unseen
 from llmclf.render.tables import TableText, counted, html_table, rich_table
 from llmclf.stats import Sampling
 from llmclf.stats.disagreement import jensen_shannon, mean, squared_error
+from llmclf.stats.means import bounded_mean
 from llmclf.types import Dataset, Estimate, Example, Predictions, Task
 
 SPLITS = 20
@@ -59,9 +61,13 @@ class AnnotatorCeiling:
     left_out: int
     """Examples with fewer annotations, or without an answer."""
     annotations: int
+    outside: int
+    """Annotations that are not counted, because their label is none of the task's."""
     disagreement: Estimate
     """Mean share of pairs of an example's annotators that do not say the same."""
     rows: tuple[CeilingRow, ...]
+    unseen: tuple[str, ...] = ()
+    """What is not spoken for, in a sentence: strata without any such example."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -70,8 +76,10 @@ class AnnotatorCeiling:
             "n": self.n,
             "left_out": self.left_out,
             "annotations": self.annotations,
+            "outside": self.outside,
             "disagreement": self.disagreement.to_dict(),
             "rows": [row.to_dict() for row in self.rows],
+            "unseen": list(self.unseen),
         }
 
     def __rich__(self) -> Any:
@@ -89,8 +97,10 @@ def annotator_ceiling(
     Measures: F1 of the target and accuracy against the vote (the label most say; a tie goes to the example's own label
     where all are counted, and by chance among a part of them), and where every answered prediction has probabilities
     the Jensen-Shannon divergence and the squared error against the shares of the annotations. Annotations that are
-    not blind (made beside somebody's answer, as corrections are) are not counted. Failed items are left
-    out and counted. Intervals cluster by group. Raises DataError where no example has two annotations for the task.
+    not blind (made beside somebody's answer, as corrections are) are not counted, and of a person who stands twice
+    at an example the last one is. What the classifier says is the target where it flags, by its threshold; else its
+    label, or if that is the target or none, the likeliest other one. Failed items are left out and counted.
+    Intervals cluster by group. Raises DataError where no example has two annotations for the task.
     """
     matched = match(predictions, dataset, task)
     votes = np.array([_votes(example, task) for example in matched.examples], dtype=float).reshape(-1, len(task.labels))
@@ -101,9 +111,10 @@ def annotator_ceiling(
             where=f"dataset {dataset.name}, task {task.name}",
             fix='give `annotations` in the labels file: [{"annotator": "a1", "task": "...", "label": "..."}, ...]',
         )
-    answers = _Side.of_classifier(predictions, matched.rows[kept], task)
+    answers = _Side.of_classifier(predictions, matched, kept, task)
     own = np.array([[label == name for name in task.label_names] for label in matched.labels])[kept]
-    sampling = drawn(dataset, matched.examples).sampling.where(kept)
+    whole_sampling = drawn(dataset, matched.examples).sampling
+    sampling = whole_sampling.where(kept)
     people, others = _divided(votes[kept].astype(int), splits, np.random.default_rng(seed))
     whole = _Side.of_votes(votes[kept], own / 2)
     rows = [_row(measure, answers, whole, people, others, sampling) for measure in _measures(answers, task)]
@@ -112,8 +123,10 @@ def annotator_ceiling(
         int(kept.sum()),
         int((~kept).sum()),
         int(votes[kept].sum()),
-        mean(_disagreement(votes[kept]), sampling),
+        sum(label not in task.label_names for example in matched.examples for label in _said(example, task)),
+        bounded_mean(_disagreement(votes[kept]), sampling),
         tuple(rows),
+        tuple(about_unseen(whole_sampling, kept, "has two annotations and an answer", "these figures")),
     )
 
 
@@ -135,10 +148,14 @@ class _Side:
         return self.shares
 
     @classmethod
-    def of_classifier(cls, predictions: Predictions, rows: NDArray[np.intp], task: Task) -> _Side:
-        """The answers of some rows; no shares where any row has no probabilities."""
-        said, chances = predictions.column("label"), predictions.column("probabilities")
-        label = np.array([task.label_names.index(said[row]) for row in rows], np.intp)
+    def of_classifier(cls, predictions: Predictions, matched: Matched, kept: NDArray[np.bool_], task: Task) -> _Side:
+        """The answers of the examples that are kept; no shares where any has no probabilities."""
+        rows = np.flatnonzero(kept).tolist()
+        said, chances = (matched.column(predictions, name) for name in ("label", "probabilities"))
+        verdicts = [
+            task.target if matched.flagged[row] else _other(said[row], chances[row] or {}, task) for row in rows
+        ]
+        label = np.array([task.label_names.index(verdict) for verdict in verdicts], np.intp)
         if any(chances[row] is None for row in rows):
             return cls(label, None)
         shares = np.array([[chances[row].get(name, 0.0) for name in task.label_names] for row in rows])
@@ -156,8 +173,13 @@ class _Measure:
     name: str
     higher_is_better: bool
     by_item: Callable[[_Side, _Side], _Floats] | None
-    """What was said and what was wanted to a number for each item; None for F1, which no single item has."""
+    """What was said and what was wanted to a number of 0 to 1 for each item; None for F1, which no single item has."""
     target: int = 0
+
+    def mean(self, values: _Floats, sampling: Sampling, least: float = 0.0) -> Estimate:
+        """Of numbers from `least` to 1: accuracy may be nearly always right, distances spread."""
+        of = bounded_mean if self.higher_is_better else mean
+        return of(values, sampling, bounds=(least, 1.0))
 
 
 def _measures(answers: _Side, task: Task) -> list[_Measure]:
@@ -187,8 +209,8 @@ def _row(
         return _f1_row(measure, [[_hits(*pair, measure.target) for pair in pairs] for pairs in against], sampling)
     by_item = measure.by_item
     values = [np.mean([by_item(one, two) for one, two in pairs], axis=0) for pairs in against]
-    all_votes, our_half, their_half = (mean(found, sampling) for found in values)
-    less = mean(values[1] - values[2], sampling)
+    all_votes, our_half, their_half = (measure.mean(found, sampling) for found in values)
+    less = measure.mean(values[1] - values[2], sampling, least=-1.0)
     return CeilingRow(measure.name, measure.higher_is_better, all_votes, our_half, their_half, less)
 
 
@@ -241,9 +263,24 @@ def _disagreement(votes: _Floats) -> _Floats:
     return 1 - alike
 
 
+def _said(example: Example, task: Task) -> list[str]:
+    """The label of each person who was not shown an answer; of one who stands twice the last."""
+    own = [one for one in example.annotations if one.task == task.name and one.blind is not False]
+    return list({one.annotator: one.label for one in own}.values())
+
+
 def _votes(example: Example, task: Task) -> list[int]:
-    said = [one.label for one in example.annotations if one.task == task.name and one.blind is not False]
+    said = _said(example, task)
     return [said.count(name) for name in task.label_names]
+
+
+def _other(said: str | None, chances: Mapping[str, float], task: Task) -> str:
+    """The label of an item that is not flagged: what was said, if it is not the target, else the likeliest other."""
+    if said is not None and said != task.target:
+        return said
+    others = sorted((label for label in task.labels if label.role != "target"), key=lambda one: one.role != "clean")
+    # Of equals the first: the clean one.
+    return max(others, key=lambda one: chances.get(one.name, 0.0), default=task.labels[0]).name
 
 
 def _table(ceiling: AnnotatorCeiling) -> TableText:
@@ -260,6 +297,9 @@ def _table(ceiling: AnnotatorCeiling) -> TableText:
     ]
     if ceiling.left_out:
         notes.append(f"Left out: {ceiling.left_out} with fewer than two annotations, or without an answer.")
+    if ceiling.outside:
+        notes.append(f"Not counted: {counted(ceiling.outside, 'annotation')} with a label that is none of the task's.")
+    notes += ceiling.unseen
     return TableText(
         f"{ceiling.task}: beside {counted(ceiling.n, 'example')} with several annotators",
         ("measure", "against all", "against half", "people"),

@@ -40,11 +40,8 @@ class Answers:
     @classmethod
     def of(cls, predictions: Predictions, matched: Matched, task: Task, basis: Drawn) -> Answers:
         """Read column by column: predictions may be many."""
-        target = task.target
-        given = matched.column(predictions, "probabilities")
-        chance, has_chance = _numbers([None if one is None else one.get(target) for one in given])
-        score, has_score = _numbers(matched.column(predictions, "score"))
-        scored = (has_score | has_chance) & ~matched.failed
+        score, chance, holds_at = scores_of(predictions, matched, task)
+        scored = ~np.isnan(score) & ~matched.failed
         seconds, timed = _numbers(matched.column(predictions, "latency_seconds"))
         quotes = matched.column(predictions, "evidence")
         return cls(
@@ -53,9 +50,9 @@ class Answers:
             sum(1 for quoted in quotes if quoted and any(not quote.grounded for quote in quoted)),
             sum(map(bool, matched.column(predictions, "truncated"))),
             scored,
-            np.where(has_score, score, chance),
-            chance if scored.any() and bool(has_chance[scored].all()) else None,
-            _one(matched.column(predictions, "probabilities_at")),
+            np.nan_to_num(score),
+            np.nan_to_num(chance) if scored.any() and not np.isnan(chance[scored]).any() else None,
+            holds_at,
             *_mean_cost(matched.column(predictions, "cost_nano_usd"), matched.failed, basis),
             seconds[timed],
         )
@@ -73,18 +70,30 @@ class Answers:
         return float(np.percentile(self.seconds, percentile)) if len(self.seconds) else None
 
 
+def scores_of(
+    predictions: Predictions, matched: Matched, task: Task
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float | None]:
+    """(the target's score, its probability, the prevalence at which probabilities hold), in the order of the examples.
+
+    NaN where there is none; a probability is the score of an item that has no other. The prevalence is that of the
+    answered items: None where it is not one and known.
+    """
+    given = matched.column(predictions, "probabilities")
+    chance = np.array([np.nan if one is None else one.get(task.target, np.nan) for one in given], float)
+    score = np.array(matched.column(predictions, "score"), float)  # None is nan
+    answered = ~np.isnan(chance) & ~matched.failed
+    at = matched.column(predictions, "probabilities_at")
+    distinct = {at[row] for row in np.flatnonzero(answered).tolist()}
+    holds_at = distinct.pop() if len(distinct) == 1 else None
+    return np.where(np.isnan(score), chance, score), chance, None if holds_at is None else float(holds_at)
+
+
 def _numbers(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(numbers, which of them there are): 0 for None."""
     known = np.fromiter([value is not None for value in values], bool, len(values))
     numbers = np.array(values, float)
     numbers[~known] = 0.0
     return numbers, known
-
-
-def _one(values: Sequence[Any]) -> float | None:
-    distinct = set(values)
-    found = distinct.pop() if len(distinct) == 1 else None
-    return None if found is None else float(found)
 
 
 def _one_id(ids: set[str]) -> str:

@@ -14,8 +14,10 @@ from llmclf.errors import ConfigError, DataError
 from llmclf.evaluation.drawn import Drawn, drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.operating_point import NAMES, OperatingPoint, OperatingPoints, Wanted
+from llmclf.evaluation.operating_point import NAMES, OperatingPoint, OperatingPoints, Wanted, items_text
+from llmclf.evaluation.volume import items_per_conversation, volume_sentence
 from llmclf.render.tables import counted, usd_text
+from llmclf.stats.outcomes import usd_shares
 from llmclf.stats.thresholds import (
     ALWAYS,
     NEVER,
@@ -64,7 +66,8 @@ def operating_points(
     items = _scored(predictions, matched, basis)
     scaling = fit_scaling(items, costs.prevalence)
     certificate = certify(items, wanted.recall, wanted.confidence)
-    per_day = _items_per_day(matched, costs)
+    per_conversation = items_per_conversation(dataset, task)
+    per_day = _items_per_day(per_conversation, costs)
     points = _points(items, scaling, certificate, costs, wanted, current, per_day, seed)
     made = OperatingPoints(
         classifier=name or matched.column(predictions, "classifier_id")[0].partition("@")[0],
@@ -79,7 +82,8 @@ def operating_points(
         points=tuple(points),
         items_per_day=per_day,
     )
-    return replace(made, notes=tuple(_notes(made, items, basis)))
+    volume = [volume_sentence(per_conversation)] if task.unit == "turn" and per_day is not None else []
+    return replace(made, notes=(*_notes(made, items, basis), *volume))
 
 
 def _check(wanted: Wanted, costs: Costs) -> None:
@@ -112,11 +116,16 @@ def _scored(predictions: Predictions, matched: Matched, basis: Drawn) -> Scored:
     return items
 
 
-def _items_per_day(matched: Matched, costs: Costs) -> float | None:
-    if costs.conversations_per_month is None:
-        return None
-    conversations = len({example.conversation_id for example in matched.examples})
-    return len(matched.examples) / conversations * costs.conversations_per_month / DAYS_PER_MONTH
+def _items_per_day(per_conversation: float, costs: Costs) -> float | None:
+    volume = costs.conversations_per_month
+    return None if volume is None else per_conversation * volume / DAYS_PER_MONTH
+
+
+def _failed_share(items: Scored, costs: Costs) -> float:
+    """Share of all items, at the assumed prevalence, that are reviewed because they failed, at any threshold."""
+    if costs.on_error == "miss":
+        return 0.0
+    return float(usd_shares(items.positive, items.sampling, costs.prevalence) @ items.failed)
 
 
 def _points(
@@ -137,11 +146,11 @@ def _points(
     else:
         yield _measured("dollars", items, _rounded(best), costs, lambda part: cheapest(part, costs), seed)
     if wanted.flags_per_day is not None and per_day is not None:
-        most = wanted.flags_per_day / per_day
-        limited = within_flags(items, costs, most)
+        most = wanted.flags_per_day / per_day - _failed_share(items, costs)
+        limited = within_flags(items, costs, most) if most > 0 else None
         if limited is None or limited == ALWAYS:
-            why = "even the highest score is reached too often" if limited is None else _no_flag_pays(scaling, costs)
-            yield OperatingPoint("flags", None, why_not=why)
+            why = "even the highest score is reached too often" if most > 0 else "failed items alone are more than that"
+            yield OperatingPoint("flags", None, why_not=why if limited is None else _no_flag_pays(scaling, costs))
         else:
             limited = _rounded(limited, up=limited > best)
             yield _measured("flags", items, limited, costs, lambda part: within_flags(part, costs, most), seed)
@@ -252,6 +261,10 @@ def _notes(made: OperatingPoints, items: Scored, basis: Drawn) -> Iterator[str]:
     if failed:
         lost = int((items.failed & items.positive).sum())
         yield f"{counted(failed, 'item')} failed, targets among them: {lost}. No threshold finds those."
+        reviewed = _failed_share(items, made.costs) * (made.items_per_day or 0)
+        if reviewed:
+            limited = " and take of the limit" if made.wanted.flags_per_day is not None else ""
+            yield f"About {items_text(reviewed)} failed items a day are reviewed beside the flags{limited}."
     if unscored:
         yield f"{counted(unscored, 'answer')} without a score: no threshold decides on them."
     if basis.why_not:

@@ -15,7 +15,7 @@ from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.evaluation.measure import evaluate
 from llmclf.evaluation.result import Evaluation
-from llmclf.types import Costs, Dataset, Estimate, Item, Predictions, Task
+from llmclf.types import Costs, Dataset, Estimate, Item, Predictions, Task, said_label
 
 Verdict = Literal["better", "worse", "not decided"]
 ChangeKind = Literal["found", "quiet", "lost", "false alarm", "failed"]
@@ -255,15 +255,12 @@ def _changes(matched: tuple[Matched, Matched], sides: tuple[Predictions, Predict
 
 
 def _said(matched: Matched, side: Predictions, target: str) -> list[str]:
-    """Label or kind of error; where the threshold overrules the label, both."""
-    labels, errors = (matched.column(side, name) for name in ("label", "error"))
-    said = []
-    for label, error, flag in zip(labels, errors, matched.flagged, strict=True):
-        mark = "flagged" if flag else "quiet"
-        agrees = label is not None and (label == target) == bool(flag)
-        known = label if agrees else mark if label is None else f"{label}, {mark}"
-        said.append(known if error is None else f"failed: {error.kind}")
-    return said
+    """What each prediction comes to, or the kind of its error."""
+    columns = matched.flagged.tolist(), *(matched.column(side, name) for name in ("label", "error"))
+    return [
+        said_label(flag, label, target) if error is None else f"failed: {error.kind}"
+        for flag, label, error in zip(*columns, strict=True)
+    ]
 
 
 def _notes(alone: tuple[Evaluation, Evaluation], only_a: int, only_b: int, unlabelled: int) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 
 from llmclf.evaluation.comparison import Change, Comparison
-from llmclf.evaluation.rates import rate_text
 from llmclf.evaluation.result import Evaluation
 from llmclf.render.conversation import for_terminal
+from llmclf.render.rates import rate_text
 from llmclf.render.tables import TableText, counted, html_table, rich_table, seconds_text, usd_text
 from llmclf.stats import Discordance, MoreLabels
 from llmclf.types import Estimate
@@ -23,7 +23,15 @@ _LONGEST_SETTING = 28
 
 
 def sentence_of(comparison: Comparison) -> str:
-    """Better, worse, or not decided and how many more labels would decide."""
+    """Better, worse, or not decided and how many more labels would decide; and whether either is worth running."""
+    return f"{_verdict_of(comparison)}{_worth_of(comparison)}"
+
+
+def _verdict_of(comparison: Comparison) -> str:
+    if _is_same(comparison):
+        differ, (a, b) = comparison.gains or comparison.losses, comparison.names
+        same = f"A and B are the same{f': {a}' if a == b else ' settings'}"
+        return f"{same}; what differs between them is chance." if differ else f"{same}."
     usd, per = comparison.dollars, f"per 1,000 {comparison.unit}s"
     if usd.value is None or usd.low is None or usd.high is None:
         return f"Not decided: {usd.why_not}."
@@ -34,6 +42,25 @@ def sentence_of(comparison: Comparison) -> str:
     ends = sorted((abs(usd.low), abs(usd.high)))
     how = "cheaper" if usd.value < 0 else "dearer"
     return f"B is {comparison.verdict}: {usd_text(abs(usd.value))} ({_between(ends)}) {how} {per}."
+
+
+def _is_same(comparison: Comparison) -> bool:
+    """By their ids, and what else is known; of a probe whose folds have ids of their own, by its settings."""
+    if comparison.a.classifier_id != comparison.b.classifier_id or comparison.settings or comparison.prompt_diff:
+        return False
+    return "@" in comparison.a.classifier_id or not (comparison.gains or comparison.losses)
+
+
+def _worth_of(comparison: Comparison) -> str:
+    """Said where neither is shown to cost less than having no classifier at all."""
+    nothing = comparison.a.costs.flag_nothing_usd
+    known = [one.dollars_per_1000 for one in (comparison.a, comparison.b) if one.dollars_per_1000.value is not None]
+    if len(known) < 2 or any(one.high is not None and one.high < nothing for one in known):
+        return ""
+    return (
+        " Neither is shown to be worth running at these prices: "
+        f"flagging nothing would cost {usd_text(nothing)} per 1,000 {comparison.unit}s."
+    )
 
 
 def tables_of(comparison: Comparison) -> tuple[TableText, ...]:
@@ -86,7 +113,7 @@ def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
         _counts("false alarms / quiet", a, b, ("fp", "tn")),
     ]  # fmt: skip
     if a.failed or b.failed:
-        rows.append(("failed", *(_failed(one) for one in (a, b)), ""))
+        rows.append(("failed", *(str(sum(one.failed.values())) for one in (a, b)), ""))  # notes say of what
     models = [one.cost_per_item_usd for one in (a, b)]
     rows.append(("model, per item", *("unknown" if usd is None else usd_text(usd) for usd in models), ""))
     if a.latency_p95 is not None and b.latency_p95 is not None:
@@ -96,10 +123,6 @@ def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 def _counts(name: str, a: Evaluation, b: Evaluation, of: tuple[str, str]) -> tuple[str, ...]:
     return (name, *(" / ".join(str(one.counts[cell]) for cell in of) for one in (a, b)), "")
-
-
-def _failed(one: Evaluation) -> str:
-    return "\n".join(f"{count} {kind}" for kind, count in one.failed.items()) or "0"
 
 
 def _tests(comparison: Comparison) -> list[str]:
@@ -181,10 +204,10 @@ def _complement(rate: Estimate) -> Estimate:
 
 
 def _cell(estimate: Estimate, text: Callable[[float], str]) -> str:
-    """The value, and its interval on the next line."""
-    value = "?" if estimate.value is None else text(estimate.value)
+    """The value, and on the next line its interval, or the end of it that is known."""
+    value = "unknown" if estimate.value is None else text(estimate.value)
     if estimate.low is None or estimate.high is None:
-        return value
+        return value if estimate.low is None else f"{value}\nat least {text(estimate.low)}"
     signed = text in (_signed_usd, _signed_rate, _signed_rate3)
     return f"{value}\n{text(estimate.low)}{' to ' if signed else '-'}{text(estimate.high)}"
 

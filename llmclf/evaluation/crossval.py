@@ -85,7 +85,7 @@ def _answers(
         classifier.fit(learned_from)
     except DataError as error:
         # Too little in one fold is a fact about the data, to be counted; anything else stops the run.
-        what = f"fold {number} could not be learned: {error}"
+        what = f"too few labels to train on (fold {number}): {error}"
         failure = ModelError("internal", what, where=classifier.name)
         return iter([classifier.failed(item, failure) for item in items])
     return classifier.predict(dataset.pick(fold.test).conversations, items)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import llmclf.stats as stats
+from llmclf.evaluation.answers import scores_of
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import match
 from llmclf.stats import Sampling
@@ -62,20 +63,15 @@ def scored_items(predictions: Predictions, dataset: Dataset, task: Task) -> Scor
     """The scores of `predictions` with the labels of `dataset`; DataError as for `evaluate`."""
     matched = match(predictions, dataset, task)
     basis = drawn(dataset, matched.examples)
-    given = matched.column(predictions, "probabilities")
-    chances = np.array([np.nan if one is None else one.get(task.target, np.nan) for one in given], float)
-    scores = np.array([np.nan if one is None else one for one in matched.column(predictions, "score")], float)
+    score, chance, held_at = scores_of(predictions, matched, task)
     answered = ~matched.failed
-    calibrated = bool(answered.any()) and not bool(np.isnan(chances[answered]).any())
-    held_at = {
-        at for at, is_answer in zip(matched.column(predictions, "probabilities_at"), answered, strict=True) if is_answer
-    }
+    calibrated = bool(answered.any()) and not bool(np.isnan(chance[answered]).any())
     return ScoredItems(
         matched.positive,
         answered,
-        np.where(np.isnan(scores), chances, scores),
-        chances if calibrated else None,
-        next(iter(held_at)) if len(held_at) == 1 else None,
+        score,
+        chance if calibrated else None,
+        held_at,
         basis.sampling,
         basis.knows_prevalence,
     )

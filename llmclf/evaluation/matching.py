@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmclf.errors import DataError
-from llmclf.types import Dataset, ErrorInfo, Example, Item, Predictions, Task
+from llmclf.types import Dataset, ErrorInfo, Example, Item, Predictions, Task, is_flagged
 
 _MOST_LISTED = 20
 _Key = TypeVar("_Key", bound=Hashable)
@@ -72,7 +72,7 @@ def match(predictions: Predictions, dataset: Dataset, task: Task) -> Matched:
     failed = _are_set(errors)[rows]
     flagged = np.array(flags, bool)
     for row in np.flatnonzero(~_are_set(flags)).tolist():
-        flagged[row] = said[row] == task.target
+        flagged[row] = is_flagged(None, said[row], task.target)
     return Matched(
         examples,
         labels,

@@ -63,6 +63,7 @@ def evaluate(
         *notes.about_ranking(
             int(answers.scored.sum()), int((~matched.failed).sum()), basis.why_not, float(matched.positive.mean())
         ),
+        *notes.about_unseen(basis.sampling, answers.scored, "has a score", "PR-AUC, ROC AUC and Brier score"),
         *notes.about_unit(task),
     ]
     return Evaluation(

@@ -6,8 +6,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llmclf.render.tables import counted
-from llmclf.stats import LARGEST_SHARE, LEAST_POSITIVES
+from llmclf.stats import LARGEST_SHARE, LEAST_POSITIVES, Sampling
 from llmclf.types import Costs, ErrorInfo, Estimate, Task
 
 _LONGEST_MESSAGE = 160
@@ -124,6 +127,15 @@ def about_ranking(ranked: int, answered: int, why_not: str, share: float) -> lis
     if ranked and why_not:
         notes.append(f"PR-AUC and Brier score are at this set's own share of targets ({percent(share)}).")
     return notes
+
+
+def about_unseen(sampling: Sampling, seen: NDArray[np.bool_], has: str, figures: str) -> list[str]:
+    """Strata of which no item is `seen` (n,): `figures`, which rest on those, do not speak for them."""
+    unseen = np.bincount(sampling.stratum, weights=seen, minlength=len(sampling.population)) == 0
+    if not unseen.any() or not seen.any():
+        return []
+    share = percent(float(sampling.population[unseen].sum() / sampling.population.sum()))
+    return [f"Of the strata with {share} of the population no item {has}: {figures} do not speak for them."]
 
 
 def about_unit(task: Task) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_cells
-from llmclf.render.tables import TableText, counted, html_table, price_text, rich_table, usd_cells
+from llmclf.render.rates import rate_cells, rate_range
+from llmclf.render.tables import TableText, counted, html_table, price_text, rich_table, usd_cells, usd_range, usd_text
 from llmclf.stats.thresholds import Certificate, ScoreScaling
 from llmclf.types import Costs, Estimate
 
@@ -44,6 +44,13 @@ class OperatingPoint:
     """Reviews, false alarms and misses; the model's own price is not in it."""
     why_not: str = ""
 
+    @property
+    def expected(self) -> str:
+        """Recall and dollars in words; empty where it has no threshold."""
+        if self.recall is None or self.dollars_per_1000 is None:
+            return ""
+        return f"recall {rate_range(self.recall)}, {usd_range(self.dollars_per_1000)} per 1,000"
+
     def to_dict(self) -> dict[str, Any]:
         """The point as JSON types."""
         figures = {name: getattr(self, name) for name in ("recall", "flag_rate", "dollars_per_1000")}
@@ -76,6 +83,21 @@ class OperatingPoints:
         return next(point for point in self.points if point.name == self.wanted.goal)
 
     @property
+    def does_not_pay(self) -> str:
+        """Why the chosen threshold is not worth running at `costs`, and what would be; empty where it is."""
+        chosen, nothing = self.chosen, self.costs.flag_nothing_usd
+        usd = None if chosen.dollars_per_1000 is None else chosen.dollars_per_1000.value
+        if usd is None or usd < nothing:
+            return ""
+        found = None if chosen.recall is None else chosen.recall.value
+        better = ""
+        if found:
+            targets = 1000 * self.costs.prevalence
+            pays_from = (usd - (1 - found) * nothing) / (found * targets)
+            better = f"; it would pay from about {usd_text(pays_from)} a miss (--missed-usd)"
+        return f"flagging nothing would cost {usd_text(nothing)} per 1,000, this threshold {usd_text(usd)}{better}"
+
+    @property
     def goal_text(self) -> str:
         """The goal as a person says it."""
         if self.wanted.goal == "recall":
@@ -102,6 +124,7 @@ class OperatingPoints:
             "simulated": self.simulated,
             "scaling": {name: getattr(self.scaling, name) for name in self.scaling.__slots__},
             "items_per_day": self.items_per_day,
+            "does_not_pay": self.does_not_pay,
             "points": [point.to_dict() for point in self.points],
             "notes": list(self.notes),
         }
@@ -148,9 +171,12 @@ def _table(made: OperatingPoints) -> TableText:
 
 
 def _flag_cells(rate: Estimate, items: float) -> tuple[str, str]:
-    def shown(share: float) -> str:
-        count = share * items
-        return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
+    value = "?" if rate.value is None else items_text(rate.value * items)
+    if rate.low is None or rate.high is None:
+        return value, ""
+    return value, f"{items_text(rate.low * items)}-{items_text(rate.high * items)}"
 
-    value = "?" if rate.value is None else shown(rate.value)
-    return value, "" if rate.low is None or rate.high is None else f"{shown(rate.low)}-{shown(rate.high)}"
+
+def items_text(count: float) -> str:
+    """So many items, which may be a part of one: `1,234`, `2.5`."""
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"

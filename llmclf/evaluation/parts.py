@@ -24,22 +24,38 @@ class Parts:
     level: float
     seed: int
 
-    def recall(self, chosen: NDArray[np.bool_]) -> Estimate:
-        """Share found of the targets among the chosen, failed ones missed."""
-        return stats.recall(self._confusion(chosen & self.matched.positive), level=self.level)
+    def recall(self, chosen: NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Estimate:
+        """Share found of the targets among the chosen, failed ones missed.
+
+        `among` are the items (all, if not given) where the sample may have missed a target of this kind.
+        """
+        # As for all targets: an unseen one that is found lies where its like are flagged, else where they are quiet.
+        every = np.ones(len(chosen), bool) if among is None else among
+        flagged, quiet = every & self.matched.flagged, every & ~self.matched.flagged
+        unseen_in = flagged if flagged.any() else every, quiet if quiet.any() else every
+        return stats.recall(self._confusion(chosen & self.matched.positive, unseen_in), level=self.level)
 
     def flagged(self, chosen: NDArray[np.bool_], kind: str) -> Estimate:
         """Share flagged of the answered ones that are no target among the chosen: false alarms of this `kind`."""
-        # Reckoned as recall is: flagged over all of its kind.
-        part = self._confusion(chosen & ~self.matched.positive)
+        # Reckoned as recall is: flagged over all of its kind. But an unseen one, flagged or not, may lie wherever its
+        # like do: that nothing of a large stratum was flagged does not say that nothing is.
+        others = chosen & ~self.matched.positive
+        part = self._confusion(others, (others, others))
         share = stats.recall(part, failed="left_out", level=self.level, least=1)
         why = share.why_not and f"every item of this {kind} failed: false alarms can't be counted"
         return replace(share, n_positives=None, largest_weight_share=None, why_not=why)  # it is not about targets
 
-    def _confusion(self, chosen: NDArray[np.bool_]) -> stats.Confusion:
-        matched = self.matched
+    def _confusion(
+        self, chosen: NDArray[np.bool_], unseen_in: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+    ) -> stats.Confusion:
         return stats.confusion(
-            chosen, matched.flagged, self.basis.sampling, failed=matched.failed, draws=_DRAWS, seed=self.seed
+            chosen,
+            self.matched.flagged,
+            self.basis.sampling,
+            failed=self.matched.failed,
+            unseen_in=unseen_in,
+            draws=_DRAWS,
+            seed=self.seed,
         )
 
     def by_failure_mode(self, task: Task) -> dict[str, Estimate]:

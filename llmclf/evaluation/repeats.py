@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import llmclf.stats as stats
 from llmclf.errors import DataError
-from llmclf.evaluation.drawn import Drawn, drawn
+from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.render.tables import TableText, counted, html_table, rich_table, usd_text
+from llmclf.stats import Sampling
 from llmclf.stats.repeats import Flips, NoiseSplit, flips, noise_split
 from llmclf.types import Costs, Dataset, Estimate, Predictions, Task
 
@@ -21,6 +23,7 @@ MORE_RUNS = (2, 3, 5)
 """How many answers an item the table speaks of."""
 _MOST_LISTED = 10
 _RARELY = 0.01
+_Flags = NDArray[np.bool_]  # (runs, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,10 @@ class Repeats:
     flips: Mapping[str, Flips]
     """Of `targets`, of `others` and of `all` items; the last is not known where the design does not say how rare
     the target is."""
+    n_always: int
+    """Items that every run answered: the two splits below are of those, lest a failure pass for a change of mind."""
     recall: NoiseSplit | None
-    """None without a target. A failed answer is a miss."""
+    """None without a target."""
     dollars_per_1000: NoiseSplit | None
     """Without the model's price, at `costs.prevalence`; None without a target or without anything else."""
     failed: tuple[int, ...]
@@ -113,6 +118,8 @@ def repeats(
     ids = sorted({name for predictions in runs for name in predictions.column("classifier_id")})
     if len(ids) > 1:
         raise DataError("repeats are of one classifier", where="repeats", got=ids[:5])
+    always = failed.sum(axis=0) == 0
+    sampling = basis.sampling.where(always)
     return Repeats(
         task=task.name,
         target=task.target,
@@ -125,30 +132,32 @@ def repeats(
         n=len(first.examples),
         n_positives=int(first.positive.sum()),
         flips=steady,
-        recall=_recall(matched, basis, level, seed),
-        dollars_per_1000=_dollars(matched, basis, costs, level, seed),
+        n_always=int(always.sum()),
+        recall=_recall(flagged[:, always], first.positive[always], sampling, level, seed),
+        dollars_per_1000=_dollars(flagged[:, always], first.positive[always], sampling, costs, level, seed),
         failed=tuple(int(one) for one in failed.sum(axis=1)),
         failed_sometimes=int((failed.any(axis=0) & ~failed.all(axis=0)).sum()),
         changed=_changed(first, flagged.sum(axis=0), (~failed).sum(axis=0)),
     )
 
 
-def _recall(matched: Sequence[Matched], basis: Drawn, level: float, seed: int) -> NoiseSplit | None:
-    positive = matched[0].positive
+def _recall(
+    flagged: _Flags, positive: NDArray[np.bool_], sampling: Sampling, level: float, seed: int
+) -> NoiseSplit | None:
     if not positive.any():
         return None
-    weight = basis.sampling.weight * positive
-    found = [one.flagged & positive for one in matched]
-    return noise_split(found, weight / weight.sum(), positive, basis.sampling, level=level, seed=seed)
+    weight = sampling.weight * positive
+    return noise_split(flagged & positive, weight / weight.sum(), positive, sampling, level=level, seed=seed)
 
 
-def _dollars(matched: Sequence[Matched], basis: Drawn, costs: Costs, level: float, seed: int) -> NoiseSplit | None:
-    positive = matched[0].positive
+def _dollars(
+    flagged: _Flags, positive: NDArray[np.bool_], sampling: Sampling, costs: Costs, level: float, seed: int
+) -> NoiseSplit | None:
     if not 0 < positive.sum() < len(positive):
         return None
-    usd = [stats.item_usd(positive, one.flagged, one.failed, costs) for one in matched]
-    shares = 1000 * stats.usd_shares(positive, basis.sampling, costs.prevalence)
-    return noise_split(usd, shares, positive, basis.sampling, level=level, seed=seed)
+    usd = [stats.item_usd(positive, one, np.zeros(len(one), bool), costs) for one in flagged]
+    shares = 1000 * stats.usd_shares(positive, sampling, costs.prevalence)
+    return noise_split(usd, shares, positive, sampling, level=level, seed=seed)
 
 
 def _changed(first: Matched, flagged: Any, answered: Any) -> tuple[Changed, ...]:
@@ -164,6 +173,7 @@ def _changed(first: Matched, flagged: Any, answered: Any) -> tuple[Changed, ...]
 
 def _table(made: Repeats) -> TableText:
     names = {"targets": "a target", "others": "another item", "all": "any item"}
+    made, too_few = _without_few_targets(made)
     known = {name: part for name, part in made.flips.items() if part.flip_rate.low is not None}
     rows = [_row(f"two runs disagree on {names[name]}", part.flip_rate) for name, part in known.items()]
     rows += [_row(f"not the same in all {made.runs} runs: {name}", part.unstable) for name, part in known.items()]
@@ -171,7 +181,18 @@ def _table(made: Repeats) -> TableText:
     rows += [_row(f"model noise in the variance of {name}", part.model_share) for name, part in splits if part]
     title = f"{made.runs} runs of {made.classifier_id} on {made.dataset}"
     stamps = ("SIMULATED",) if made.simulated else ()
-    return TableText(title, ("figure", "value", "interval"), tuple(rows), tuple(_notes(made)), stamps, (1, 2), True)
+    return TableText(
+        title, ("figure", "value", "interval"), tuple(rows), (*_notes(made), *too_few), stamps, (1, 2), True
+    )
+
+
+def _without_few_targets(made: Repeats) -> tuple[Repeats, tuple[str, ...]]:
+    """(without what is said of targets where they are too few for a figure, the sentence that says so)."""
+    if made.n_positives >= stats.LEAST_POSITIVES:
+        return made, ()
+    others = {name: part for name, part in made.flips.items() if name != "targets"}
+    why = f"Flips of targets, recall and dollars: needs {stats.LEAST_POSITIVES} targets at least."
+    return replace(made, flips=others, recall=None, dollars_per_1000=None), (why,)
 
 
 def _row(name: str, estimate: Estimate) -> tuple[str, str, str]:
@@ -184,22 +205,19 @@ def _notes(made: Repeats) -> list[str]:
     said = [f"{counted(made.n, 'item')}, {made.n_positives} of them targets; {made.level * 100:g} % intervals."]
     if made.simulated:
         said.append("The answers are simulated: no model was asked, and the figures say nothing about one.")
+    said += _failures(made)
+    of_those = " over the items that every run answered" if any(made.failed) else ""
     if made.recall is not None:
-        said.append(f"Recall of each run: {', '.join(f'{one:.3f}' for one in made.recall.by_run)}.")
+        said.append(f"Recall of each run{of_those}: {', '.join(f'{one:.3f}' for one in made.recall.by_run)}.")
     if made.dollars_per_1000 is not None:
         usd = ", ".join(usd_text(one) for one in made.dollars_per_1000.by_run)
-        said.append(f"Dollars per 1,000 of each run, without the model's price: {usd}.")
+        said.append(f"Dollars per 1,000 of each run{of_those}, without the model's price: {usd}.")
     if made.recall is not None and made.recall.p_steady < _RARELY:
         said.append(
             "The runs differ more than fresh answers do: something else changed between them, perhaps the model."
         )
-    said += [_narrowing(name, split) for name, split in (("Recall", made.recall),) if split and split.variance]
-    if any(made.failed):
-        each = ", ".join(str(one) for one in made.failed)
-        said.append(
-            f"Failed items of each run: {each}; {made.failed_sometimes} failed in some runs only. "
-            "A failed answer is no flip; recall counts it as a miss."
-        )
+    if made.recall is not None and made.recall.variance and not made.failed_sometimes:
+        said.append(_narrowing("Recall", made.recall))
     unknown = {f"Flips over {name}": part.flip_rate.why_not for name, part in made.flips.items()}
     splits = (("Noise in recall", made.recall), ("Noise in dollars", made.dollars_per_1000))
     unknown |= {name: split.model_share.why_not for name, split in splits if split}
@@ -209,6 +227,19 @@ def _notes(made: Repeats) -> list[str]:
         more = len(made.changed) - _MOST_LISTED
         said.append(f"Flagged in some runs only: {listed}{f', and {more} more' if more > 0 else ''}.")
     return said
+
+
+def _failures(made: Repeats) -> list[str]:
+    if not any(made.failed):
+        return []
+    each = ", ".join(str(one) for one in made.failed)
+    said = f"Failed items of each run: {each}; {made.failed_sometimes} failed in some runs only. A failure is no flip; "
+    if not made.n_always:
+        return [f"{said}no item was answered in every run, so nothing is said of noise."]
+    said += f"noise, recall and dollars below are of the {made.n_always} items that every run answered."
+    if made.failed_sometimes:
+        said += " A run's own recall, which counts failures as misses, moves with them as well."
+    return [said]
 
 
 def _narrowing(name: str, split: NoiseSplit) -> str:

@@ -197,7 +197,8 @@ def _recall(cut: Cut, parts: Parts) -> Estimate:
     if not (cut.inside & parts.matched.positive).any():
         why = "no target in it: recall can't be known" if cut.has_targets else "items of this label are no targets"
         return Estimate.unknown(why, n_positives=0)
-    return parts.recall(cut.inside)
+    # A failure mode is known of targets alone: an unseen one that shows it may lie anywhere.
+    return parts.recall(cut.inside, cut.inside if cut.has_others else None)
 
 
 def _false_alarms(cut: Cut, parts: Parts) -> Estimate:

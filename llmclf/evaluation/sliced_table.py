@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llmclf.evaluation.rates import rate_cells
 from llmclf.evaluation.sliced import SURE, Slice, Slices
+from llmclf.render.rates import rate_cells
 from llmclf.render.tables import TableText, counted
 from llmclf.types import Estimate
 

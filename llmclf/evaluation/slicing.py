@@ -1,4 +1,7 @@
-"""Which items a slice holds: by failure mode, label, length, source, stratum, or a key of metadata."""
+"""Which items a slice holds: by failure mode, label, length, source, stratum, or a key of metadata.
+
+A key of metadata that is called as one of those is `metadata.source`; before any other `metadata.` may stand, too.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from llmclf.types import Dataset, Task
 
 BUILT_IN = ("failure_mode", "label", "length", "source", "stratum")
 """What can be sliced by beside keys of metadata."""
+_METADATA = "metadata."
+"""Before a key of metadata that a built-in name hides."""
 MOST_VALUES = 12
 """Metadata with more values than this is not looked at unless asked for: an id is not a slice."""
 _BANDS = 4
@@ -50,8 +55,8 @@ def cuts(matched: Matched, dataset: Dataset, task: Task, by: Sequence[str] | Non
     }
     metadata = _metadata(matched, dataset)
     if by is None:
-        few = [key for key, values in metadata.items() if 2 <= len(set(values)) <= MOST_VALUES and key not in built_in]
-        made = [cut for name in (*built_in, *few) for cut in _of(name, built_in, metadata)]
+        few = [key for key, values in metadata.items() if 2 <= len(set(values)) <= MOST_VALUES]
+        made = [cut for name in (*built_in, *map(_name_of, few)) for cut in _of(name, built_in, metadata)]
         return [cut for cut in made if not cut.inside.all()]
     check_names(dataset, by)
     return [cut for name in dict.fromkeys(by) for cut in _of(name, built_in, metadata)]
@@ -59,14 +64,26 @@ def cuts(matched: Matched, dataset: Dataset, task: Task, by: Sequence[str] | Non
 
 def check_names(dataset: Dataset, by: Sequence[str]) -> None:
     """Raises ConfigError, listing all, for names that are neither built in nor metadata of any conversation."""
-    known = sorted({*BUILT_IN, *(key for one in dataset.conversations.values() for key in one.metadata)})
-    wrong = [f"{name!r}; {nearest(name, known)}" for name in by if name not in known]
+    keys = {key for one in dataset.conversations.values() for key in one.metadata}
+    known = sorted({*BUILT_IN, *map(_name_of, keys)})
+    possible = {*known, *(_METADATA + key for key in keys)}
+    wrong = [f"{name!r}; {nearest(name, known)}" for name in by if name not in possible]
     if wrong:
-        raise ConfigError("there is nothing of this name to slice by", where="slices", problems=wrong)
+        hidden = ", ".join(_name_of(key) for key in sorted(keys) if key in BUILT_IN)
+        fix = f"metadata with a built-in name is {hidden}" if hidden else ""
+        raise ConfigError("there is nothing of this name to slice by", where="slices", problems=wrong, fix=fix)
 
 
 def _of(name: str, built_in: dict[str, Callable[[], list[Cut]]], metadata: dict[str, list[str]]) -> list[Cut]:
-    return built_in[name]() if name in built_in else _by_value(name, metadata[name])
+    if name in built_in:
+        return built_in[name]()
+    key = name if name in metadata else name.removeprefix(_METADATA)
+    return _by_value(_name_of(key), metadata[key])
+
+
+def _name_of(key: str) -> str:
+    """What a key of metadata is called beside the built-in names."""
+    return f"{_METADATA}{key}" if key in BUILT_IN else key
 
 
 def _by_value(by: str, values: Sequence[str]) -> list[Cut]:

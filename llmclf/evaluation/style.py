@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmclf.errors import DataError
-from llmclf.types import Dataset, Task
+from llmclf.types import Dataset, Task, groups_of
 
 _FUNCTION_WORDS = (
     "a about all and any are as at be been but by can could did do does for from had has have he how i if in is it "
@@ -57,7 +57,7 @@ def style_leak(dataset: Dataset, task: Task, *, seeds: int = 3) -> StyleLeak:
     shape = np.array(
         [[len(t), n, *(t.count(c) / (len(t) + 1) for c in "!?,.-")] for t, n in zip(texts, turns, strict=True)]
     )
-    groups = [example.group_or_conversation for example in labelled.examples]
+    groups = groups_of(labelled.examples)
 
     def logistic(c: float) -> Any:
         return LogisticRegression(C=c, max_iter=2000)

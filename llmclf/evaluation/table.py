@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_cells
 from llmclf.evaluation.result import Evaluation
+from llmclf.render.rates import rate_cells
 from llmclf.render.tables import TableText, counted, seconds_text, usd_cells, usd_text
 from llmclf.stats import PRICE_UNKNOWN
 from llmclf.types import Estimate
 
+_DOLLARS = "dollars per 1,000"
 _ROWS = (
     ("recall", "recall{of_set}", ".2f"),
     ("recall_answered", "recall of answered{of_set}", ".2f"),
@@ -27,7 +28,7 @@ _ROWS = (
     ("roc_auc", "ROC AUC", ".2f"),
     ("brier", "Brier score", ".3f"),
     ("calibration_slope", "calibration slope", ".2f"),
-    ("dollars_per_1000", "dollars per 1,000", "$"),
+    ("dollars_per_1000", _DOLLARS, "$"),
 )
 _Row = tuple[str, str, str]
 _TOO_FEW = re.compile(r"(?:\d+ ([a-z ]+) can't give an? .* figure: )?needs (\d+) more (?:at least|positives?)")
@@ -39,7 +40,11 @@ def table_of(evaluation: Evaluation) -> TableText:
     Where no item was answered there are no figures, and the table counts the failures.
     """
     shown = _figures(evaluation) if sum(evaluation.failed.values()) < evaluation.n else []
-    rows = [_row(*one) for one in shown] or [(f"failed: {kind}", str(n), "") for kind, n in evaluation.failed.items()]
+    rows = [_row(*one) for one in shown]
+    if rows:
+        at = [title for title, *_ in rows].index(_DOLLARS) + 1
+        rows.insert(at, ("flag nothing, per 1,000", usd_text(evaluation.costs.flag_nothing_usd), ""))
+    rows = rows or [(f"failed: {kind}", str(n), "") for kind, n in evaluation.failed.items()]
     return TableText(
         _title(evaluation),
         ("figure", "value", f"{evaluation.level * 100:g} % interval"),

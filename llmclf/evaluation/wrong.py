@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from llmclf.types import Dataset, Example, Item, Prediction, Predictions, Task
+from llmclf.types import Dataset, Example, Item, Prediction, Predictions, Task, is_flagged
 
 WrongKind = Literal["missed", "false_alarm", "failed", "ungrounded"]
 Verdict = Literal["found", "quiet", "missed", "false_alarm", "failed"]
@@ -54,13 +54,13 @@ def verdicts_of(predictions: Predictions, dataset: Dataset, task: Task) -> Itera
     Read column by column: a report may be about a million of them.
     """
     labels = {example.item: example.labels[task.name] for example in dataset.examples}
-    columns = (predictions.column(name) for name in ("conversation_id", "turn", "flagged", "error"))
-    for conversation_id, turn, flagged, error in zip(*columns, strict=True):
+    columns = (predictions.column(name) for name in ("conversation_id", "turn", "flagged", "label", "error"))
+    for conversation_id, turn, flag, label, error in zip(*columns, strict=True):
         item = Item(conversation_id, turn)
         target = labels[item] == task.target
         if error is not None:
             yield item, "failed"
-        elif flagged:
+        elif is_flagged(flag, label, task.target):
             yield item, "found" if target else "false_alarm"
         else:
             yield item, "missed" if target else "quiet"

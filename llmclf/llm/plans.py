@@ -119,15 +119,15 @@ def usd_per_month(rented: ProvisionedPlan) -> float:
     return rented.units * rented.usd_per_unit_hour * HOURS_PER_MONTH
 
 
-def break_even(plan: Plan, standard_price: Price | None, mean_usage: Usage) -> int | None:
+def break_even(plan: Plan, standard_price: Price | None, mean_usage: Usage, *, calls: int = 1) -> int | None:
     """Conversations a month from which on a provisioned plan is cheaper than paying for each token.
 
-    `mean_usage` is that of one conversation. None: never, because the units are full (at the plan's
-    utilisation) before the rent is earned, and more units cost as much again; or it can't be known.
+    `mean_usage` is that of one conversation, the sum of so many calls. None: never, because the units are full (at the
+    plan's utilisation) before the rent is earned, and more units cost as much again; or it can't be known.
     """
     if plan.rented is None or standard_price is None:
         return None
-    each, weighted = standard_price.cost(mean_usage), weighted_tokens(plan.rented, mean_usage)
+    each, weighted = standard_price.cost(mean_usage, calls=calls), weighted_tokens(plan.rented, mean_usage)
     if not each or not weighted:
         return None
     rent_nano = usd_per_month(plan.rented) * 1e9

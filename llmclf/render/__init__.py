@@ -4,6 +4,7 @@ conversation   a conversation, or the part of it one may see, as numbered lines
 prompt         text files with {{placeholders}}, filled in one pass
 redaction      personal data out, before sending and before storing
 tables         figures for a terminal
+rates          shares as short texts
 """
 
 from llmclf.render.conversation import Transcript, Window, transcript, visible_turns

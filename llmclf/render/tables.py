@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -36,14 +37,34 @@ class TableText:
 
 
 def rich_table(table: TableText) -> Any:
-    """The table for rich, at most 80 columns wide, its rows stacked on narrow terminals. No markup is read."""
+    """The table for rich, at most 80 columns wide, its rows stacked on narrow terminals. No markup is read.
+
+    Nothing in it is obeyed by a terminal: names and labels are other people's words.
+    """
     from rich.console import Group
     from rich.text import Text
 
+    table = _harmless(table)
     heading = Text(f"{' '.join(table.stamps)} ".lstrip(), style="bold yellow")
     heading.append(Text(table.title, style="bold not yellow" if table.stamps else "bold"))
-    notes = (_Narrow(Text(for_terminal(f"- {note}"), style="dim")) for note in table.notes)
+    notes = (_Narrow(Text(f"- {note}", style="dim")) for note in table.notes)
     return Group(_Narrow(heading), _Narrow(_Rows(table)), *notes)
+
+
+def _harmless(table: TableText) -> TableText:
+    """The table with every text as `for_terminal` has it."""
+
+    def each(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(for_terminal(text) for text in texts)
+
+    return replace(
+        table,
+        title=for_terminal(table.title),
+        columns=each(table.columns),
+        rows=tuple(each(row) for row in table.rows),
+        notes=each(table.notes),
+        stamps=each(table.stamps),
+    )
 
 
 def html_table(table: TableText) -> str:
@@ -164,7 +185,7 @@ class _Rows:
 
         made = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for number, column in enumerate(self.table.columns):
-            made.add_column(column, justify="right" if number in self.table.right else "left", no_wrap=True)
+            made.add_column(Text(column), justify="right" if number in self.table.right else "left", no_wrap=True)
         for name, *cells in self.table.rows:
             made.add_row(Text("\n".join(wrapped(name, room))), *(Text(cell) for cell in cells))
         return made

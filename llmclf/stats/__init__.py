@@ -16,6 +16,7 @@ difference   is a rate in one part other than in the rest; p values of many part
 outcomes     dollars item by item, and their shares in a mean at an assumed prevalence
 paired       two classifiers on the same items: difference in dollars, recall, false alarms; McNemar; more labels
 racing       which cells of a grid can't be the best of it any more, told from a part of the items
+means        the mean of numbers between bounds, as the share of people who disagree
 repeats      flips and model noise of the same items asked several times
 pairs        two counts of the same items: different, and could a doubling have been seen
 front        many classifiers on the same items, resampled together: who is cheapest, who lies on the front

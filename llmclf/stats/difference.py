@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln
 
 from llmclf.errors import DataError
 from llmclf.stats.proportion import group_codes
@@ -13,6 +14,7 @@ from llmclf.stats.proportion import group_codes
 DRAWS = 9999
 _LEAST_DRAWS = 999
 _MOST_VARIATES = 20_000_000
+_CHUNK = 2_000_000
 _CLOSE = 1e-9
 
 _Floats = NDArray[np.float64]
@@ -87,15 +89,26 @@ def _dealt(
 ) -> tuple[_Floats, _Floats]:
     """(draws,) sums of share x surplus with the shares dealt anew to the groups, and their variances.
 
-    Groups that are alike are dealt as counts.
+    Groups that are alike are dealt as counts, unless there are fewer groups than counts.
     """
     from scipy.stats import random_table
 
     shares, of_share = np.unique(np.round(share, 9), return_counts=True)
     kinds, of_kind = np.unique(np.round(surplus, 9), return_counts=True)
-    draws = max(_LEAST_DRAWS, min(draws, _MOST_VARIATES // (len(shares) * len(kinds))))
-    tables = random_table(of_share, of_kind).rvs(size=draws, random_state=rng)
-    return tables @ kinds @ shares, tables @ kinds**2 @ (shares - whole) ** 2
+    size = min(len(shares) * len(kinds), len(share))
+    draws = max(_LEAST_DRAWS, min(draws, _MOST_VARIATES // size))
+    step = max(1, _CHUNK // size)
+    sums, spreads = np.empty(draws), np.empty(draws)
+    for start in range(0, draws, step):
+        part = slice(start, min(start + step, draws))
+        count = part.stop - start
+        if size < len(share):
+            tables = random_table(of_share, of_kind).rvs(size=count, random_state=rng)
+            sums[part], spreads[part] = tables @ kinds @ shares, tables @ kinds**2 @ (shares - whole) ** 2
+        else:
+            dealt = rng.permuted(np.broadcast_to(surplus, (count, size)), axis=1)
+            sums[part], spreads[part] = dealt @ share, dealt**2 @ (share - whole) ** 2
+    return sums, spreads
 
 
 def _redealt_variance(size: NDArray[np.int64], found: NDArray[np.int64], within: NDArray[np.int64]) -> float:
@@ -107,9 +120,23 @@ def _redealt_variance(size: NDArray[np.int64], found: NDArray[np.int64], within:
 def _redealt(
     size: NDArray[np.int64], found: NDArray[np.int64], within: NDArray[np.int64], draws: int, rng: np.random.Generator
 ) -> _Floats:
-    """(draws,) hits inside where each mixed group's hits are dealt anew to its own items."""
+    """(draws,) hits inside where each mixed group's hits are dealt anew to its own items.
+
+    Of many groups that are alike the number with each outcome is drawn, not each outcome.
+    """
     sums = np.zeros(draws)
     kinds, times = np.unique(np.stack([size, found, within]), axis=1, return_counts=True)
     for (n, hits, k), count in zip(kinds.T.tolist(), times.tolist(), strict=True):
-        sums += rng.hypergeometric(hits, n - hits, k, size=(count, draws)).sum(axis=0)
+        outcomes = np.arange(max(0, hits + k - n), min(hits, k) + 1)
+        if count <= len(outcomes):
+            sums += rng.hypergeometric(hits, n - hits, k, size=(count, draws)).sum(axis=0)
+        else:
+            sums += rng.multinomial(count, _chances(n, hits, k, outcomes), size=draws) @ outcomes
     return sums
+
+
+def _chances(n: int, hits: int, k: int, outcomes: NDArray[np.intp]) -> _Floats:
+    """Of each number of hits among k of n items: hypergeometric."""
+    ways = -betaln(hits - outcomes + 1, outcomes + 1) - betaln(n - hits - k + outcomes + 1, k - outcomes + 1)
+    chances: _Floats = np.exp(ways - ways.max()) / np.exp(ways - ways.max()).sum()
+    return chances

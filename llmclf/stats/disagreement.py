@@ -35,11 +35,17 @@ def squared_error(one: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def mean(values: ArrayLike, sampling: Sampling, *, level: float = 0.95) -> Estimate:
+def mean(
+    values: ArrayLike,
+    sampling: Sampling,
+    *,
+    bounds: tuple[float, float] = (float("-inf"), float("inf")),
+    level: float = 0.95,
+) -> Estimate:
     """The weighted mean of n numbers with Student's t interval, linearised by groups within strata.
 
-    For many values of moderate spread, as distances are; a rate of a rare class needs `recall` and its kin.
-    Without two groups there is no interval.
+    For many values of moderate spread, as distances are; values that are nearly all alike, as those of a rare kind,
+    need `bounded_mean`. The interval stays within `bounds`. Without two groups there is none.
     """
     number = np.asarray(values, dtype=float)
     if len(number) != len(sampling) or not len(number):
@@ -53,7 +59,7 @@ def mean(values: ArrayLike, sampling: Sampling, *, level: float = 0.95) -> Estim
         return Estimate(value, method="linearised", why_not="one group can't give an interval")
     error = float(np.sqrt(sums @ sums * len(sums) / (len(sums) - 1)))
     reach = error * float(stdtrit(len(sums) - 1, 0.5 + level / 2))
-    return Estimate(value, value - reach, value + reach, "linearised")
+    return Estimate(value, max(bounds[0], value - reach), min(bounds[1], value + reach), "linearised")
 
 
 def _shares(one: ArrayLike, other: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -27,6 +27,8 @@ _BEYOND = 5.0
 _FEW_LEVELS = 12
 _DRAWS = 1000
 _LEAST_SPREAD = 0.05
+MOST_ITEMS = 999_999_999
+"""Of a pool: numpy draws without replacement from no more."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,14 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc
 
 from llmclf.errors import DataError
+from llmclf.stats.means import bounded_mean
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.stratified import LEAST_POSITIVES, METHOD
-from llmclf.stats.totals import DRAWS, Unseen, cell_totals
+from llmclf.stats.totals import DRAWS
 from llmclf.types import Estimate
 
 Floats = NDArray[np.float64]
 _BOOTSTRAP = "bayesian-bootstrap"
-_APART, _STABLE = 0, 1  # cells: items that are not asked about, and those whose verdict never changed
+_CHUNK = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,12 @@ def flips(
     k = len(np.asarray(flagged))
     evenly = 2 * (k // 2) * (k - k // 2) / (k * (k - 1))
     unstable = (disagree > 0).astype(float)
+    if not counted.any():
+        unknown = Estimate.unknown("no item was answered twice: nothing can flip", method=METHOD)
+        return Flips(unknown, unknown, 0, 0)
     rate, share = (
-        _mean(values, most, counted, sampling, noun, level, draws, seed)
-        for values, most, noun in ((disagree, evenly, "flip rate"), (unstable, 1.0, "share of unstable items"))
+        bounded_mean(values, sampling, among=counted, bounds=(0.0, most), level=level, draws=draws, seed=seed)
+        for values, most in ((disagree, evenly), (unstable, 1.0))
     )
     return Flips(rate, share, int(counted.sum()), int(unstable.sum()))
 
@@ -148,35 +152,6 @@ def _answers(flagged: ArrayLike, failed: ArrayLike) -> tuple[Floats, Floats]:
     return (~fail).sum(axis=0).astype(float), (flag & ~fail).sum(axis=0).astype(float)
 
 
-def _mean(
-    values: Floats,
-    most: float,
-    counted: NDArray[np.bool_],
-    sampling: Sampling,
-    noun: str,
-    level: float,
-    draws: int,
-    seed: int,
-) -> Estimate:
-    """The weighted mean of the few distinct `values` of the items that count: a cell for each, as rates have."""
-    if not counted.any():
-        return Estimate.unknown(f"no item was answered twice: no {noun}", method=METHOD)
-    levels = np.unique(np.append(values[counted], [0.0, most]))
-    cells = np.where(counted, _STABLE + np.searchsorted(levels, values), _APART)
-    weight = np.where(np.bincount(sampling.stratum, weights=counted) > 0, sampling.stratum_weight, -1.0)
-    heaviest, changed = int(np.argmax(weight)), counted & (values > 0)
-    size = sampling.alikeness(changed if changed.any() else counted)
-    cell_of_most = _STABLE + int(np.searchsorted(levels, most))
-    unseen = [Unseen(heaviest, cell_of_most, size), Unseen(heaviest, _STABLE, size)]
-    rare = range(_STABLE + 1, _STABLE + len(levels))
-    totals = cell_totals(cells, _STABLE + len(levels), sampling, unseen, rare=rare, draws=draws, seed=seed)[:, _STABLE:]
-    drawn = totals @ levels / totals.sum(axis=1)
-    value = float(np.average(values[counted], weights=sampling.weight[counted]))
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    return Estimate(value, min(low, value), max(high, value), METHOD)
-
-
 def _by_group(values: Floats, sampling: Sampling) -> Floats:
     return values if sampling.group is None else np.bincount(sampling.group, weights=values).astype(float)
 
@@ -210,9 +185,19 @@ def _unseen_items(values: Floats, mean: float, share: float) -> list[tuple[float
 def _shares_of_noise(
     noise: Floats, spread: Floats, unseen: Sequence[tuple[float, float]], draws: int, rng: np.random.Generator
 ) -> Floats:
-    """(draws,) shares of noise with Gamma(1) weights of groups (Rubin 1981), each unseen item in half of the draws."""
-    times = rng.standard_exponential((draws, len(noise)))
-    top, bottom = times @ noise, times @ spread
+    """(draws,) shares of noise with Gamma(1) weights of groups (Rubin 1981), each unseen item in half of the draws.
+
+    Groups that add nothing are left out, and those that add the same share one variate: a sum of m Gamma(1) is a
+    Gamma(m).
+    """
+    # Rounded to a billionth of the largest: groups that are alike differ by rounding.
+    unit = spread.max() * 1e-9
+    kinds, times = np.unique(np.round(np.stack([noise, spread]) / unit), axis=1, return_counts=True)
+    kinds, times = kinds[:, kinds.any(axis=0)] * unit, times[kinds.any(axis=0)].astype(float)
+    step = max(1, _CHUNK // max(1, len(times)))
+    top, bottom = np.concatenate(
+        [rng.standard_gamma(times, (min(step, draws - start), len(times))) @ kinds.T for start in range(0, draws, step)]
+    ).T
     for own, both in unseen:
         present = (rng.permutation(draws) < draws // 2) * rng.standard_exponential(draws)
         top, bottom = top + present * own, bottom + present * both

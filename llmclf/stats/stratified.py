@@ -63,12 +63,15 @@ def confusion(
     sampling: Sampling,
     *,
     failed: ArrayLike | None = None,
+    unseen_in: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Confusion:
     """The six cells of n items: truth values of being the target, being flagged, and having failed.
 
-    A failed item is in a cell of its own, whatever `flagged` says.
+    A failed item is in a cell of its own, whatever `flagged` says. Where `positive` are a part of the items and the
+    share found of them is all that is asked for, `unseen_in` says where (two times n truth values) an unseen one of
+    them may lie that is found, and one that is missed; by default the strata are those of any target.
     """
     target, flag = np.asarray(positive, dtype=bool), np.asarray(flagged, dtype=bool)
     fail = np.zeros(len(target), bool) if failed is None else np.asarray(failed, dtype=bool)
@@ -86,7 +89,7 @@ def confusion(
             cells,
             6,
             sampling,
-            _unseen(target, flag & ~fail, sampling),
+            _unseen(target, flag & ~fail, sampling) if unseen_in is None else _sides(target, flag, sampling, unseen_in),
             rare=(FOUND, MISSED, FAILED_TARGET),
             draws=draws,
             seed=seed,
@@ -125,6 +128,17 @@ def _unseen(target: NDArray[np.bool_], flag: NDArray[np.bool_], sampling: Sampli
     if target.any() and place != unseen[-1].stratum:
         unseen.append(Unseen(place, FALSE_ALARM if flags[place] > 0.5 else QUIET, size))
     return unseen
+
+
+def _sides(
+    target: NDArray[np.bool_],
+    flag: NDArray[np.bool_],
+    sampling: Sampling,
+    where: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+) -> list[Unseen]:
+    """A found and a missed item of a part, each in the heaviest stratum of where it may lie."""
+    sides = ((FOUND, target & flag, where[0]), (MISSED, target & ~flag, where[1]))
+    return [Unseen(sampling.heaviest(place), cell, _size(like, target, sampling)) for cell, like, place in sides]
 
 
 def _size(like: NDArray[np.bool_], others: NDArray[np.bool_], sampling: Sampling) -> float:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +46,13 @@ def cell_totals(
     sampling: Sampling,
     unseen: Sequence[Unseen] = (),
     *,
-    rare: Sequence[int],
+    rare: Sequence[int | Sequence[int]],
     draws: int = DRAWS,
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """(draws, n_cells) likely numbers of population items in each cell; `cells` is each item's cell, from 0.
 
-    `rare` are the cells whose few items decide how sure anything is: the targets.
+    `rare` are the cells (or sets of cells, each taken as one) whose few items decide how sure anything is: the targets.
 
     What is described is the process that the population came from, not that population alone: a stratum
     of which every item is labelled stays as unsure as its counts make it, and the strata's own sizes
@@ -60,7 +61,7 @@ def cell_totals(
     rng = np.random.default_rng(seed)
     strata = len(sampling.population)
     key = sampling.stratum * n_cells + cells
-    columns = [np.arange(strata) * n_cells + cell for cell in rare]
+    columns = [np.add.outer(np.arange(strata) * n_cells, cell).ravel() for cell in rare]
     counts = _counts(key, strata * n_cells, columns, sampling, draws, rng)
     drawn = len(counts)
     by_stratum = counts.reshape(drawn, strata, n_cells)
@@ -85,12 +86,12 @@ def _counts(
     if sampling.group is None and sampling.relative is None:
         return rng.standard_gamma(np.bincount(key, minlength=width).astype(float), (draws, width))
     patterns, times = _patterns(key, width, sampling)
-    draws = min(draws, max(_LEAST_DRAWS, _MOST_VARIATES // len(patterns)))
-    step = max(1, _CHUNK // len(patterns))
-    shape = _shape([patterns[:, columns].sum(axis=1) for columns in rare], times)
+    draws = min(draws, max(_LEAST_DRAWS, _MOST_VARIATES // len(times)))
+    step = max(1, _CHUNK // len(times))
+    shape = _shape([patterns @ np.bincount(columns, minlength=width) for columns in rare], times)
     return np.concatenate(
         [
-            rng.standard_gamma(times * shape, (min(step, draws - start), len(patterns))) @ patterns / shape
+            rng.standard_gamma(times * shape, (min(step, draws - start), len(times))) @ patterns / shape
             for start in range(0, draws, step)
         ]
     )
@@ -112,16 +113,19 @@ def _shape(cells: Sequence[NDArray[np.float64]], times: NDArray[np.float64]) -> 
     return float(1.96 / stdtrit(max(3.0, min(freedom)), 0.975)) ** 2
 
 
-def _patterns(key: NDArray[np.intp], width: int, sampling: Sampling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The distinct rows of group x (stratum, cell) sums, and how many groups have each.
+def _patterns(key: NDArray[np.intp], width: int, sampling: Sampling) -> tuple[Any, NDArray[np.float64]]:
+    """The distinct rows of group x (stratum, cell) sums, sparse, and how many groups have each.
 
     Groups with the same row share one variate: a sum of m Gamma(1) is a Gamma(m).
     """
+    from scipy.sparse import csr_array
+
     group = np.arange(len(key)) if sampling.group is None else sampling.group
-    n_groups = int(group.max()) + 1
-    flat = np.bincount(group * width + key, weights=sampling.relative, minlength=n_groups * width)
-    rows = flat.astype(float).reshape(n_groups, width)
+    entries, entry = np.unique(group * width + key, return_inverse=True)
+    sums = np.bincount(entry, weights=sampling.relative).astype(float)
+    row, column = np.divmod(entries, width)
     # One random projection finds equal rows far sooner than sorting whole rows does.
-    marks = rows @ np.random.default_rng(0).standard_normal(width)
+    marks = np.bincount(row, weights=sums * np.random.default_rng(0).standard_normal(width)[column])
     _, first, times = np.unique(marks, return_index=True, return_counts=True)
-    return rows[first], times.astype(float)
+    ends = np.searchsorted(row, np.arange(len(marks) + 1))
+    return csr_array((sums, column, ends), (len(marks), width))[first], times.astype(float)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from llmclf.evaluation.drawn import drawn
 from llmclf.stats.front import Answers
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Dataset, Task
+from llmclf.types import Dataset, Task, is_flagged
 
 
 def answers_of(cells: Sequence[MeasuredCell], dataset: Dataset, task: Task) -> Answers:
@@ -42,7 +42,7 @@ def _columns(
     flags, labels, errors, costs, seconds = (cell.predictions.column(name) for name in names)
     asked = list(zip(cell.predictions.column("conversation_id"), cell.predictions.column("turn"), strict=True))
     failed = np.array([error is not None for error in errors], bool)
-    said = [label == task.target if flag is None else flag for flag, label in zip(flags, labels, strict=True)]
+    said = [is_flagged(flag, label, task.target) for flag, label in zip(flags, labels, strict=True)]
     nano = np.array([np.nan if cost is None else cost for cost in costs], float)
     timed = np.array([np.nan if second is None else second for second in seconds], float)
     rows: NDArray[np.intp] | slice = slice(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import product
@@ -38,6 +38,16 @@ _PLAN = "+"
 """Stands between the hash of what decides a cell's answers and the name of its plan."""
 
 _CODE = {"keyword": ("llmclf",), "probe": ("llmclf", "numpy", "scikit-learn", "wordllama")}
+
+
+def numbers_of(simulated: Iterable[bool]) -> list[str]:
+    """What cells are numbered, in their order: 1, 2, ..., and the simulated ones apart: S1, S2, ..."""
+    seen = {False: 0, True: 0}
+    numbers = []
+    for one in simulated:
+        seen[one] += 1
+        numbers.append(f"{'S' if one else ''}{seen[one]}")
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -81,14 +81,18 @@ class Choice:
         }
 
 
-def choose(real: Sequence[MeasuredCell], costs: Costs, dataset: Dataset, task: Task) -> Choice:
+def choose(
+    real: Sequence[MeasuredCell], costs: Costs, dataset: Dataset, task: Task, *, why_stopped: str = ""
+) -> Choice:
     """The cell with the lowest dollars among real cells that were evaluated at `costs`, if that is decided.
 
-    It is, where each other cell's extra dollars on the same items have an interval above 0. `dataset` has only
-    examples that are labelled for `task`.
+    It is, where each other cell's extra dollars on the same items have an interval above 0, and no cell is left to
+    be measured. `dataset` has only examples that are labelled for `task`.
     """
     if not real:
         return Choice(None, (), "No real cell was measured; simulated cells decide nothing.", costs)
+    if unfinished(real):
+        return Choice(None, (), _no_verdict(real, why_stopped), costs)
     if all(cell.state == "failed" for cell in real):
         return Choice(None, (), _nothing_answered(real), costs)
     known = sorted((cell for cell in real if cell.usd.is_known), key=lambda cell: _value(cell.usd))
@@ -108,6 +112,18 @@ def choose(real: Sequence[MeasuredCell], costs: Costs, dataset: Dataset, task: T
     pays = standing.pays
     cell = None if rivals or pays is False else first
     return Choice(cell, (first, *rivals), sentence, costs, pays, chance, ahead)
+
+
+def unfinished(cells: Sequence[MeasuredCell]) -> tuple[MeasuredCell, ...]:
+    """The cells that are left to be measured: any of them may turn out to be the cheapest."""
+    return tuple(cell for cell in cells if cell.state in ("incomplete", "waiting"))
+
+
+def _no_verdict(real: Sequence[MeasuredCell], why_stopped: str) -> str:
+    dropped = sum(cell.state == "dropped" for cell in real)
+    measured = f"{len(real) - len(unfinished(real)) - dropped} of {counted(len(real), 'real cell')} measured"
+    said = f"{measured}, {dropped} dropped, no verdict yet" if dropped else f"{measured}, no verdict yet"
+    return f"Stopped: {said}: {why_stopped}." if why_stopped else f"Not finished: {said}."
 
 
 def _compared(

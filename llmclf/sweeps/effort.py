@@ -8,7 +8,7 @@ from typing import Any
 
 from llmclf import stats
 from llmclf.stats import PairedCounts
-from llmclf.types import Dataset, Estimate, Predictions
+from llmclf.types import Dataset, Estimate, Predictions, groups_of
 
 _LEVELS = ("None", "off", "minimal", "low", "medium", "high", "max")
 _LEAST_ITEMS = 6
@@ -147,7 +147,7 @@ def _paired(lower: Predictions, higher: Predictions) -> list[tuple[Any, Any]]:
 
 def _changed(pairs: Sequence[tuple[Any, Any]], dataset: Dataset) -> Estimate:
     """Share of items with another label, turns and pairs of one group counted as they hang together."""
-    groups = {example.item: example.group_or_conversation for example in dataset.examples}
+    groups = dict(zip([example.item for example in dataset.examples], groups_of(dataset.examples), strict=True))
     answered = [(one, other) for one, other in pairs if one.label is not None and other.label is not None]
     if not answered:
         return Estimate.unknown("no item was answered by both")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from llmclf.config import LimitsTable, LlmFile, SweepFile
 from llmclf.evaluation import Evaluation, evaluate
-from llmclf.llm.plans import STANDARD, break_even
+from llmclf.evaluation.drawn import drawn
+from llmclf.evaluation.matching import match
+from llmclf.evaluation.volume import items_per_conversation
+from llmclf.llm.plans import STANDARD, Plan, break_even
 from llmclf.render.tables import seconds_text, usd_text
 from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.effort import Effort
 from llmclf.sweeps.parts import Parts, parts_of
-from llmclf.types import USAGE_COUNTS, Costs, Dataset, Estimate, Prediction, Predictions, Task, Usage
+from llmclf.types import USAGE_COUNTS, Dataset, Estimate, Prediction, Predictions, Task, Usage
 from llmclf.types.costs import DAYS_PER_MONTH
 
 CellState = Literal["done", "dropped", "failed", "incomplete", "waiting"]
@@ -199,32 +205,31 @@ def measure_cell(
     It is `failed`, and without figures, where no item was answered. `predictions` are as they were bought;
     their costs and seconds become those of the cell's plan.
     """
-    costs, conversations = file.as_costs, max(1, len(dataset.conversations))
-    plan = cell.plan
-    paid, even_at = None, None
+    plan, paid, even_at = cell.plan, None, None
+    items = items_per_conversation(dataset, task)
     if plan is not None and plan.name != STANDARD:
         paid = _paid_nano(predictions)
         predictions = Predictions(under_plan(cell, prediction) for prediction in predictions)
-        usage = _usage_per_conversation(predictions, conversations)
-        even_at = None if usage is None else break_even(plan, plan.standard, usage)
-    evaluation = evaluate(predictions, dataset, task, costs=costs, seed=file.seed)
+        even_at = _even_at(plan, predictions, dataset, task, items)
+    evaluation = evaluate(predictions, dataset, task, costs=file.as_costs, seed=file.seed)
     made = MeasuredCell(cell, "failed", len(dataset), predictions, evaluation, (), reused, paid_nano=paid)
     if made.unanswered == len(dataset):
         return made
-    beyond = limits_broken(evaluation, file.limits, costs, len(dataset) / conversations)
-    made = replace(made, state="done", beyond=tuple(beyond), even_at=even_at)
-    return with_parts(made, dataset, task)
+    return judged(replace(made, state="done", even_at=even_at), dataset, task, file.limits, items)
 
 
-def with_parts(cell: MeasuredCell, dataset: Dataset, task: Task) -> MeasuredCell:
-    """The cell with its parts at the costs of its evaluation; as it is, where it has no figures."""
+def judged(cell: MeasuredCell, dataset: Dataset, task: Task, limits: LimitsTable, items: float) -> MeasuredCell:
+    """The cell with its parts, at the costs of its evaluation, and the limits it does not keep to.
+
+    `items` are those of a conversation. As it is, where it has no figures.
+    """
     figures = cell.figures
     if figures is None:
         return cell
-    made = parts_of(
+    parts = parts_of(
         cell.predictions, dataset, task, figures.costs, price=figures.cost_per_item_usd, plan=cell.cell.plan
     )
-    return replace(cell, parts=made)
+    return replace(cell, parts=parts, beyond=tuple(_limits_broken(figures, parts, limits, items)))
 
 
 def under_plan(cell: Cell, prediction: Prediction) -> Prediction:
@@ -239,13 +244,23 @@ def under_plan(cell: Cell, prediction: Prediction) -> Prediction:
     return replace(prediction, cost_nano_usd=cost, latency_seconds=plan.seconds(prediction.latency_seconds))
 
 
-def _usage_per_conversation(predictions: Predictions, conversations: int) -> Usage | None:
-    """Mean tokens of one conversation; None where the counts of an answer are not known."""
-    rows = zip(predictions.column("usage"), predictions.column("error"), strict=True)
-    counted = [usage for usage, error in rows if error is None or usage != Usage()]
-    if any(usage.input_tokens is None or usage.output_tokens is None for usage in counted):
+def _even_at(plan: Plan, predictions: Predictions, dataset: Dataset, task: Task, items: float) -> int | None:
+    """`break_even` at the mean tokens of a conversation of so many items, each weighted as its dollars are.
+
+    None where the tokens of an answer are not known; failed items that lack theirs are left out, as of the dollars.
+    """
+    matched = match(predictions, dataset, task)
+    known = np.array([cost is not None for cost in matched.column(predictions, "cost_nano_usd")], bool)
+    if not known.any() or bool((~known & ~matched.failed).any()):
         return None
-    return Usage(*(round(sum(getattr(usage, name) or 0 for usage in counted) / conversations) for name in USAGE_COUNTS))
+    weight = np.where(known, drawn(dataset, matched.examples).sampling.weight, 0.0)
+
+    def mean(values: Sequence[int | None]) -> int:
+        return round(items * float(np.average([value or 0 for value in values], weights=weight)))
+
+    usages = matched.column(predictions, "usage")
+    usage = Usage(*(mean([getattr(one, name) for one in usages]) for name in USAGE_COUNTS))
+    return break_even(plan, plan.standard, usage, calls=max(1, mean(matched.column(predictions, "calls"))))
 
 
 def _paid_nano(predictions: Predictions) -> int | None:
@@ -267,39 +282,38 @@ def complement(estimate: Estimate) -> Estimate:
     )
 
 
-def limits_broken(
-    evaluation: Evaluation, limits: LimitsTable, costs: Costs, items_per_conversation: float
-) -> list[str]:
-    """The limits a cell does not keep to, in words; one that can't be checked is said to be so."""
+def _limits_broken(evaluation: Evaluation, parts: Parts | None, limits: LimitsTable, items: float) -> list[str]:
+    """The limits that are not kept to, in words; one that can't be checked is said to be so."""
     broken = []
     p95, cost = evaluation.latency_p95, evaluation.cost_per_item_usd
     if limits.p95_seconds is not None and (p95 is None or p95 > limits.p95_seconds):
         over = f"over {duration_text(limits.p95_seconds)}"
         broken.append(f"p95 is not known: it may be {over}" if p95 is None else f"p95 {duration_text(p95)} is {over}")
     if limits.usd_per_conversation is not None:
-        usd = None if cost is None else cost * items_per_conversation
+        usd = None if cost is None else cost * items
         over = f"over {usd_text(limits.usd_per_conversation)}"
         if usd is None:
             broken.append(f"the model's price is not known: a conversation may be {over}")
         elif usd > limits.usd_per_conversation:
             broken.append(f"{usd_text(usd)} a conversation is {over}")
     if limits.flags_per_day is not None:
-        flags = flags_per_day(evaluation, costs, items_per_conversation)
+        seen = _reviewed_per_day(parts, items)
+        what = "flags and failed items" if evaluation.failed and evaluation.costs.on_error == "review" else "flags"
         over = f"over {limits.flags_per_day:g}"
-        if flags is None:
-            broken.append(f"flags a day are not known: they may be {over}")
-        elif flags > limits.flags_per_day:
-            broken.append(f"{flags:.0f} flags a day are {over}")
+        if seen is None:
+            broken.append(f"{what} a day are not known: they may be {over}")
+        elif seen > limits.flags_per_day:
+            broken.append(f"{seen:.0f} {what} a day are {over}")
     return broken
 
 
-def flags_per_day(evaluation: Evaluation, costs: Costs, items_per_conversation: float) -> float | None:
-    """Flags a reviewer sees in a day at the assumed prevalence and volume; None where that is not known."""
-    recall, specificity = evaluation.recall.value, evaluation.specificity.value
-    if recall is None or specificity is None or costs.conversations_per_month is None:
+def _reviewed_per_day(parts: Parts | None, items: float) -> float | None:
+    """Items a reviewer sees in a day, at the assumed prevalence and volume; None where that is not known."""
+    if parts is None or parts.review_hours.value is None or parts.costs.conversations_per_month is None:
         return None
-    rate = costs.prevalence * recall + (1 - costs.prevalence) * (1 - specificity)
-    return rate * items_per_conversation * costs.conversations_per_month / DAYS_PER_MONTH
+    share, (targets, others) = parts.costs.prevalence, parts.shares.reviewed(parts.costs.on_error)
+    rate = share * targets + (1 - share) * others
+    return rate * items * parts.costs.conversations_per_month / DAYS_PER_MONTH
 
 
 def duration_text(seconds: float) -> str:

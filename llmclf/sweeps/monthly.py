@@ -10,10 +10,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from llmclf.config import PaceRow
+from llmclf.evaluation.volume import volume_sentence
 from llmclf.llm.plans import BATCH, HOURS_PER_MONTH
 from llmclf.render.tables import TableText, html_table, rich_table
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.parts import Parts, scaled
+from llmclf.sweeps.tipping import FLAG_NOTHING
 from llmclf.types import Costs, Estimate
 
 TIMES = (1.0, 10.0, 100.0)
@@ -21,6 +23,7 @@ PEAK = 3.0
 """Traffic of the busiest hour, times the mean hour's: an assumption. Look at your own traffic and give another."""
 _MINUTES_PER_MONTH = HOURS_PER_MONTH * 60
 NO_VOLUME = "costs.conversations_per_month is not set, so no month can be reckoned"
+NOT_FINISHED = "not every real cell is measured yet, so no month is reckoned"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Months:
     peak: float
     why_not: str = ""
     notes: tuple[str, ...] = ()
+    nothing: tuple[Month, ...] = ()
+    """Having no classifier at all, at the same volumes."""
 
     def of(self, label: str) -> tuple[Month, ...]:
         """The months of one cell, the smallest volume first."""
@@ -74,6 +79,7 @@ class Months:
             "why_not": self.why_not,
             "notes": list(self.notes),
             "rows": [row.to_dict() for row in self.rows],
+            "flag_nothing": [row.to_dict() for row in self.nothing],
         }
 
     def to_json(self) -> str:
@@ -87,7 +93,7 @@ class Months:
             once = _short(self.rows[0].conversations / self.rows[0].times)
             title = f"What a month costs; 1x is {once} conversations"
         shown = self.rows if labels is None else [row for label in labels for row in self.of(label)]
-        rows = [_row(row) for row in shown]
+        rows = [_row(row) for row in (*shown, *self.nothing)]
         heads = ("cell", "model", "reviews", "hours", "misses", "alarms", "total")
         return TableText(title, heads, tuple(rows), self.notes if rows else (), right=(1, 2, 3, 4, 5, 6))
 
@@ -125,12 +131,16 @@ def months(
         "assumption about your busiest hour."
     ]
     if items_per_conversation != 1:
-        notes.append(f"A conversation is taken to have {items_per_conversation:.3g} items, as in this dataset.")
+        notes.append(volume_sentence(items_per_conversation))
     asking = {_model(cell) for cell in known if cell.parts and cell.parts.calls and cell.plan != BATCH}
     unlimited = sorted(model for model in asking if model and not _has_limits(pace_row(model, pace)))
     if unlimited:
         notes.append(f"No limits are set in [pace] of models.toml for {', '.join(unlimited)}: none is checked.")
-    return Months(tuple(rows), peak, notes=tuple(notes))
+    nothing = [
+        _nothing(factor, costs.conversations_per_month * factor, items_per_conversation, costs)
+        for factor in sorted(times)
+    ]
+    return Months(tuple(rows), peak, notes=tuple(notes), nothing=tuple(nothing) if rows else ())
 
 
 def pace_row(model: str, pace: Mapping[str, PaceRow]) -> PaceRow | None:
@@ -165,6 +175,12 @@ def _month(
         units=units,
         hits=tuple(_hits(cell, row, requests, tokens, units)),
     )
+
+
+def _nothing(factor: float, conversations: float, items: float, costs: Costs) -> Month:
+    """Every target is missed, and nothing else costs anything."""
+    none, missed = Estimate(0.0), Estimate(conversations * items * costs.prevalence * costs.missed_usd)
+    return Month(FLAG_NOTHING, factor, conversations, 0.0, none, none, missed, none, missed, 0.0, 0.0)
 
 
 def _units_and_rent(cell: MeasuredCell, parts: Parts, per_minute: float) -> tuple[int | None, float | None]:
@@ -211,11 +227,16 @@ def _model(cell: MeasuredCell) -> str:
 def _row(month: Month) -> tuple[str, ...]:
     dollars = (month.model_usd, month.review.value, None, month.missed.value, month.false_alarms.value)
     model, review, _, missed, alarms = (short_usd(figure) for figure in dollars)
-    hours = "?" if month.review_hours.value is None else _short(month.review_hours.value)
+    hours = hours_text(month.review_hours.value)
     name = "\n".join([f"{month.label} · {month.times:g}x", *month.hits])
     total = [short_usd(figure) for figure in (month.total.value, month.total.low, month.total.high)]
     interval = f"\n{total[1]}-{total[2]}" if "?" not in total else ""
     return name, model, review, hours, missed, alarms, total[0] + interval
+
+
+def hours_text(hours: float | None) -> str:
+    """`1,020`, below ten `3.4`; `?` where they are not known."""
+    return "?" if hours is None else f"{hours:,.0f}" if not 0 < hours < 9.95 else f"{hours:.2g}"
 
 
 def short_usd(dollars: float | None) -> str:

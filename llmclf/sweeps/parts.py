@@ -16,7 +16,7 @@ from llmclf.evaluation.matching import match
 from llmclf.llm.plans import Plan
 from llmclf.stats.stratified import FAILED_OTHER, FAILED_TARGET, FALSE_ALARM, FOUND, MISSED, QUIET, Confusion
 from llmclf.sweeps.token_dollars import TokenDollars, token_dollars
-from llmclf.types import Costs, Dataset, Estimate, Predictions, Task
+from llmclf.types import Costs, Dataset, Estimate, OnError, Predictions, Task
 
 INVALID = ("unparsable", "empty", "length")
 """Kinds of error of an answer that came and can't be used."""
@@ -34,6 +34,12 @@ class Shares:
     false_alarms: float
     """Of the others, as the next."""
     failed_others: float
+
+    def reviewed(self, on_error: OnError) -> tuple[float, float]:
+        """Shares of the targets, and of the others, that a reviewer sees: the flagged, and the failed by `on_error`."""
+        if on_error == "review":
+            return self.found + self.failed_targets, self.false_alarms + self.failed_others
+        return self.found, self.false_alarms
 
 
 @dataclass(frozen=True)

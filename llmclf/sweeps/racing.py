@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from llmclf.config import LimitsTable, SweepFile
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
+from llmclf.evaluation.volume import items_per_conversation
 from llmclf.render.tables import counted, usd_text
 from llmclf.stats import racing as rule
 from llmclf.stats.outcomes import item_usd, usd_shares
@@ -26,9 +27,10 @@ from llmclf.sweeps.cells import Cell
 from llmclf.sweeps.inputs import Inputs
 from llmclf.sweeps.measured import Dropped, MeasuredCell, under_plan
 from llmclf.sweeps.surface import Surface
-from llmclf.types import Costs, Dataset, Item, Prediction, Task
+from llmclf.types import Costs, Dataset, Item, Prediction, Task, is_flagged
 from llmclf.types.costs import DAYS_PER_MONTH
 
+_NOTHING_RACED = "All cells were in the store: nothing was raced."
 Floats = NDArray[np.float64]
 Answers = Mapping[Item, Prediction]
 
@@ -108,7 +110,7 @@ class Race:
         self._track = track
         self._file = inputs.file
         self._free = free
-        self._per_conversation = len(inputs.dataset) / max(1, len(inputs.dataset.conversations))
+        self._per_conversation = items_per_conversation(inputs.dataset, inputs.task)
         self._cells = inputs.cells
         self._dropped: set[str] = set()
 
@@ -217,7 +219,7 @@ class Seen:
         """Under the cell's own plan."""
         said = [under_plan(cell, answers[track.items[place]]) for place in places]
         failed = np.array([one.failed for one in said], bool)
-        flagged = np.array([_flagged(one, track.task) for one in said], bool) & ~failed
+        flagged = np.array([is_flagged(one.flagged, one.label, track.task.target) for one in said], bool) & ~failed
         positive = track.positive[places]
         price = _prices(said, failed) * track.price_share[places]
         seconds = [np.nan if one.latency_seconds is None else one.latency_seconds for one in said]
@@ -229,10 +231,6 @@ class Seen:
             (flagged | failed).astype(float),
             not failed.all(),
         )
-
-
-def _flagged(prediction: Prediction, task: Task) -> bool:
-    return prediction.label == task.target if prediction.flagged is None else prediction.flagged
 
 
 def _prices(said: Sequence[Prediction], failed: NDArray[np.bool_]) -> Floats:
@@ -255,15 +253,26 @@ def race_card(file: SweepFile, track: Track) -> dict[str, Any]:
 
 def racing_sentences(surface: Surface) -> list[str]:
     """What a race dropped, when, at what risk and for which cell, and what it saved; nothing where there was none."""
-    card = surface.run_card.get("race")
-    if not card:
-        return []
     said = []
     for cells, simulated in ((surface.real, ""), (surface.simulated, "Simulated: ")):
-        if any(cell.cell.kind == "llm" for cell in cells):
-            said.append(simulated + _saved(cells, card))
-            said += [simulated + sentence for sentence in _drops(cells, card["rounds"])]
+        if saved := saved_sentence(surface, cells):
+            said.append(simulated + saved)
+            said += [simulated + sentence for sentence in _drops(cells, surface.run_card["race"]["rounds"])]
     return said
+
+
+def saved_sentence(surface: Surface, cells: Sequence[MeasuredCell]) -> str:
+    """What a race of `cells` (all real, or all simulated) was for, what it saved, at what risk; empty without one."""
+    card = surface.run_card.get("race")
+    if not card or all(cell.cell.kind != "llm" for cell in cells):
+        return ""
+    return _saved(cells, card) if _raced(cells, card) else _NOTHING_RACED
+
+
+def _raced(cells: Sequence[MeasuredCell], card: Mapping[str, Any]) -> bool:
+    """False where the execution found all answers of these cells in the store."""
+    asked = card.get("asked")
+    return asked is None or any(cell.label in asked for cell in cells)
 
 
 def _saved(cells: Sequence[MeasuredCell], card: Mapping[str, Any]) -> str:

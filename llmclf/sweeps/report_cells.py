@@ -9,7 +9,7 @@ from typing import Any
 
 from llmclf.evaluation import Evaluation
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_range, rate_text
+from llmclf.render.rates import rate_range, rate_text
 from llmclf.render.tables import usd_range
 from llmclf.sweeps.choice import share_text
 from llmclf.sweeps.measured import MeasuredCell
@@ -35,7 +35,7 @@ from llmclf.sweeps.report_words import (
     units,
 )
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import SIMULATED, hours_text, is_promised, marks, p95_text
+from llmclf.sweeps.views import SIMULATED, hours_text, is_promised, marks, p95_text, survivors_sentence
 
 _LOG_FROM = 30.0
 """Dollars whose largest is so many times the smallest are drawn on a log axis."""
@@ -49,7 +49,7 @@ def group_sections(surface: Surface, cells: Sequence[MeasuredCell], group: Group
         [
             _surface(surface, cells, group),
             section(group, "All cells", _cells(surface, known)),
-            section(group, "The race", race_section(surface, group)),
+            section(group, "The race", race_section(surface, known)),
             section(group, "How far prices may move", tipping_section(surface)) if real else "",
             section(group, "What a month costs", month_section(surface, known)) if real else "",
             section(group, "Where the dollars come from", spending_section(surface, known)),
@@ -140,6 +140,7 @@ def _surface(surface: Surface, cells: Sequence[MeasuredCell], group: Group) -> s
             "that the cell belongs there, by resampling the items for all cells at once; against p95 seconds the front "
             "is a line, with the interval of its dollars as a band."
         )
+        intro += f" {survivors}" if (survivors := survivors_sentence(surface)) else ""
     content = Template(page_text("surface.html")).substitute(intro=escape(intro), group=group)
     return section(group, title, content)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmclf.evaluation.curves import ScoredItems, precision_recall_curve, reliability, scored_items
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_range
+from llmclf.render.rates import rate_range
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_words import Group, Numbered, number_of, numbered, page_text
 from llmclf.sweeps.surface import Surface

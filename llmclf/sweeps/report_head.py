@@ -11,7 +11,7 @@ from llmclf.render.tables import counted, price_text
 from llmclf.sweeps.report_words import STAMP, common_notes, page_text
 from llmclf.sweeps.run_card import card_lines
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import known_design, stopped_text, unknown_dollars
+from llmclf.sweeps.views import known_design, stopped_notes, unknown_dollars, volume_sentences
 
 
 def head(surface: Surface) -> str:
@@ -59,8 +59,8 @@ def _prices(surface: Surface) -> str:
 
 def _notes(surface: Surface) -> list[str]:
     """What a reader must know before believing a figure; each thing once."""
-    notes = [stopped_text(surface)] if surface.stopped else []
-    notes += [*unknown_dollars([*surface.real, *surface.simulated]), *common_notes(surface)]
+    notes = [*stopped_notes(surface), *unknown_dollars([*surface.real, *surface.simulated]), *common_notes(surface)]
+    notes += volume_sentences(surface)
     if surface.dataset.design.note:
         notes.append(f"About the data: {surface.dataset.design.note.rstrip('.')}.")
     notes += [f"Left out: {skip.label}: {skip.why}." for skip in surface.skipped]

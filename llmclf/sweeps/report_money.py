@@ -7,9 +7,9 @@ from html import escape
 
 from llmclf.evaluation.notes import percent
 from llmclf.render.tables import counted
-from llmclf.sweeps.monthly import Month, short_usd
-from llmclf.sweeps.racing import racing_sentences
-from llmclf.sweeps.report_words import MOST_ROWS, Group, Numbered, explained, folded, money, name_of, row, table, units
+from llmclf.sweeps.monthly import Month, hours_text, short_usd
+from llmclf.sweeps.racing import saved_sentence
+from llmclf.sweeps.report_words import MOST_ROWS, Numbered, explained, folded, money, name_of, row, table, units
 from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.tipping import FLAG_NOTHING
@@ -95,9 +95,8 @@ def month_section(surface: Surface, cells: Numbered) -> str:
         if of_cell:
             rows.append(row(name_of(cell, number), heads, [_month(month) for month in of_cell]))
     left = len({month.label for month in months.rows}) - len(rows)
-    text = "All dollars of a month, with their interval, and the model's and the reviewers' share. " + " ".join(
-        months.notes
-    )
+    rows.append(row(escape(FLAG_NOTHING), heads, [_month(month) for month in months.nothing]))
+    text = " ".join(["All dollars of a month, with their interval, and what they are for.", *months.notes])
     more = f'<p class="soft">and {left} cells more: llmclf sweep report --json has all</p>' if left else ""
     return explained(text, table(heads, rows, "cells months") + more)
 
@@ -105,14 +104,31 @@ def month_section(surface: Surface, cells: Numbered) -> str:
 def _month(month: Month) -> str:
     low, high = month.total.low, month.total.high
     between = "" if low is None or high is None else f"<small>{short_usd(low)} to {short_usd(high)}</small>"
-    hours = month.review_hours.value
-    people = "" if hours is None else f", reviews {short_usd(month.review.value)} ({hours:,.0f} h)"
+    parts = {
+        "model": short_usd(month.model_usd),
+        "reviews": f"{short_usd(month.review.value)} ({hours_text(month.review_hours.value)} h)",
+        "misses": short_usd(month.missed.value),
+        "false alarms": short_usd(month.false_alarms.value),
+    }
+    paid = [f"{name} {dollars}" for name, dollars in parts.items() if dollars not in ("$0", "$0 (0 h)")]
+    split = ", ".join(part.replace(" ", "\u00a0") for part in paid)
     hits = "".join(f'<small class="hit">{escape(hit)}</small>' for hit in month.hits)
-    return f"{short_usd(month.total.value)}{between}<small>model {short_usd(month.model_usd)}{people}</small>{hits}"
+    return f"{short_usd(month.total.value)}{between}<small>{split}</small>{hits}"
 
 
-def race_section(surface: Surface, group: Group) -> str:
-    """What a race saved, at what risk, and which cells it stopped asking when."""
-    stamped = "Simulated: "
-    said = [one for one in racing_sentences(surface) if one.startswith(stamped) == (group == "simulated")]
-    return "".join(f"<p>{escape(one.removeprefix(stamped))}</p>" for one in said)
+def race_section(surface: Surface, cells: Numbered) -> str:
+    """What a race saved, at what risk, and which cells it stopped asking when, those that it dropped first on top."""
+    saved = saved_sentence(surface, [cell for _, cell in cells])
+    if not saved:
+        return ""
+    heads = ("cell", "beaten by", "costs more per 1,000", "items asked", "after round")
+    dropped = [(number, cell, cell.dropped) for number, cell in cells if cell.dropped is not None]
+    rows = []
+    for number, cell, why in sorted(dropped, key=lambda one: one[2].round):
+        if why.extra_usd_low is None:
+            beaten_by, more = escape(why.why), ""
+        else:
+            beaten_by, more = escape(why.by), f"{money(why.extra_usd_low)} at least"
+        values = (beaten_by, more, f"{why.after_items:,} of {cell.items:,}", f"{why.round}")
+        rows.append(row(name_of(cell, number), heads, values))
+    return f"<p>{escape(saved)}</p>" + (table(heads, rows, "cells") if rows else "")

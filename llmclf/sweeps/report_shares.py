@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from llmclf.evaluation.rates import rate_text
+from llmclf.render.rates import rate_text
 from llmclf.render.tables import counted
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_verdicts import ShownVerdicts

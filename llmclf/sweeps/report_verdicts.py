@@ -93,17 +93,17 @@ class ShownVerdicts:
                 for key in ids
             },
             "items": [_item(example, task, rules) for example in examples],
-            "cells": [self._cell(place, one, *numbered[id(one.cell)]) for place, one in enumerate(self._cells)],
+            "cells": [self._cell(one, *numbered[id(one.cell)]) for one in self._cells],
         }
 
-    def _cell(self, place: int, one: CellVerdicts, group: Group, number: str) -> dict[str, Any]:
+    def _cell(self, one: CellVerdicts, group: Group, number: str) -> dict[str, Any]:
         rows = np.array(list(self._items), np.intp)
         score = one.score[rows]
         return {
             "group": group,
             "number": number,
             "label": one.cell.label,
-            "run": shlex.quote(f"{self._surface.run_id[:RUN_DIGITS]}/{place + 1}") if self._surface.run_id else "last",
+            "run": shlex.quote(f"{self._surface.run_id[:RUN_DIGITS]}/{number}") if self._surface.run_id else "last",
             "said": _OUTCOMES[one.outcome[rows]].tobytes().decode(),
             "hundredths": []
             if np.isnan(score).all()

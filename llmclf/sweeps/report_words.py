@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 from llmclf.config import LlmFile
-from llmclf.evaluation.rates import rate_cells
+from llmclf.render.rates import rate_cells
 from llmclf.render.tables import usd_cells, usd_text
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.surface import Surface

@@ -14,7 +14,7 @@ from llmclf.errors import ConfigError, LlmclfError
 from llmclf.evaluation import cross_predict
 from llmclf.llm.runtime import Runtime
 from llmclf.store import RunState
-from llmclf.sweeps.cells import Cell
+from llmclf.sweeps.cells import Cell, numbers_of
 from llmclf.sweeps.earlier import KIND, predictions_earlier
 from llmclf.sweeps.inputs import Inputs, sweep_inputs
 from llmclf.sweeps.measured import Dropped, MeasuredCell, measure_cell
@@ -22,13 +22,11 @@ from llmclf.sweeps.money import book, cap_reached, capped
 from llmclf.sweeps.racing import Race, Track, race_card
 from llmclf.sweeps.recording import Counter, Progress, Recorder
 from llmclf.sweeps.run_card import make_run_card
-from llmclf.sweeps.surface import Stopped, Surface
+from llmclf.sweeps.surface import WHY_STOPPED, Stopped, Surface
 from llmclf.types import Dataset, Item, Prediction, Predictions, Task
 
 ANSWERED_KINDS = frozenset({"refused", "content_filter", "length", "empty", "unparsable"})
 """Failures that were answered and paid for: asking again would buy the same answer."""
-
-_INTERRUPTED = "a person stopped it; run again to continue"
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -120,6 +118,8 @@ class _Execution:
         self.card = card
         self.track = track
         self.run_id = ""
+        numbers = numbers_of(cell.simulated for cell in inputs.cells)
+        self.numbers = {cell.cell_id: number for cell, number in zip(inputs.cells, numbers, strict=True)}
         self.counter = Counter(progress, len(inputs.cells) * len(inputs.dataset))
         self.measured: dict[str, MeasuredCell] = {}
         """By cell id, as all that follows: cells that are done, or that a race has dropped."""
@@ -142,6 +142,8 @@ class _Execution:
         book(self.runtime, self.run_id)
         outer, self.runtime.run_id = self.runtime.run_id, self.run_id
         try:
+            for cell in self.inputs.cells:  # the store keeps them in this order, whichever is begun first
+                self._put(cell, "waiting")
             if self.track is None:
                 for cell in self.inputs.cells:
                     self._measure(cell)
@@ -186,6 +188,7 @@ class _Execution:
             if cell.kind != "llm" or self._bought(cell) is not None:
                 self._measure(cell)
         race = Race(self.inputs, track, frozenset(self.measured))
+        self.card["race"] = {**self.card["race"], "asked": [cell.label for cell in race.asked]}
         said = {key: {p.item: p for p in predictions} for key, predictions in self.answers.items()}
         for number in range(1, len(track.rounds) + 1):
             if not all(self._asked_in_round(cell, track.new(number), said) for cell in race.asked):
@@ -259,7 +262,8 @@ class _Execution:
         return measured
 
     def _put(self, cell: Cell, state: str, result: dict[str, Any] | None = None) -> None:
-        settings = {**cell.settings, "label": cell.label, "file": cell.file.model_dump(mode="json")}
+        names = {"label": cell.label, "number": self.numbers[cell.cell_id]}
+        settings = {**cell.settings, **names, "file": cell.file.model_dump(mode="json")}
         self.store.put_cell(
             self.run_id, cell.cell_id, settings=settings, simulated=cell.simulated, state=state, result=result
         )
@@ -270,7 +274,7 @@ class _Execution:
         stopped: Stopped = "interrupted" if interrupted else ""
         if not interrupted and any(cell.state == "incomplete" for cell in cells):
             stopped = "budget"
-        whys = {"": "", "interrupted": _INTERRUPTED, "budget": _cap_reached(cells)}
+        whys = {"": "", "interrupted": WHY_STOPPED["interrupted"], "budget": _cap_reached(cells)}
         surface = Surface(
             cells=tuple(cells),
             skipped=self.inputs.skipped,
@@ -281,6 +285,7 @@ class _Execution:
             task=self.inputs.task,
             dataset=shown(self.inputs.dataset, self.runtime),
             pace=load_pace(self.runtime.workspace),
+            seed=self.inputs.file.seed,
             stopped=stopped,
             run_card=self._full_card(whys[stopped]),
         )

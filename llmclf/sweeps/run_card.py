@@ -114,6 +114,7 @@ def run_card_of(row: Mapping[str, Any]) -> dict[str, Any]:
     if kept:
         return {**kept}
     config, sha = row.get("config") or {}, str(row.get("git_sha") or "")
+    file = config.get("file") or {}
     dataset = {"name": config.get("dataset", ""), "sha256": row.get("dataset_hash", "")}
     return {
         "run_id": row["run_id"],
@@ -122,7 +123,8 @@ def run_card_of(row: Mapping[str, Any]) -> dict[str, Any]:
         "classifier": config.get("classifier", ""),
         **({"dataset": dataset} if dataset["sha256"] else {}),
         "config_sha256": content_hash(config),
-        **({"prompts": {"prompt": config["prompt_sha256"]}} if config.get("prompt_sha256") else {}),
+        **({"model": file["model"]} if file.get("model") else {}),
+        **({"prompts": {file.get("prompt", ""): config["prompt_sha256"]}} if config.get("prompt_sha256") else {}),
         "seed": row.get("seed"),
         **({"folds": config["folds"], "hold_out": config.get("hold_out", [])} if config.get("folds") else {}),
         "git": {"sha": sha.removesuffix("+dirty"), "dirty": sha.endswith("+dirty")} if sha else None,
@@ -143,8 +145,10 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "task", f"{task['name']} {task['sha256']}"
         yield "guideline", str(task["guideline"])
     yield "config", str(card.get("config_sha256") or _UNKNOWN)
+    if card.get("model"):
+        yield "model", str(card["model"])
     for name, sha256 in card.get("prompts", {}).items():
-        yield "prompt", f"{name} {sha256}"
+        yield "prompt", f"{name} {sha256}".strip()
     git = card.get("git")
     yield "commit", f"{git['sha']}{' with uncommitted changes' if git['dirty'] else ''}" if git else _NO_COMMIT
     yield "seed", str(card.get("seed", _UNKNOWN))

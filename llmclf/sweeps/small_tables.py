@@ -80,7 +80,7 @@ def month_table(surface: Surface) -> TableText | None:
 
 
 def _usd(dollars: float | None) -> str:
-    return "?" if dollars is None else "-" if dollars == 0 else usd_text(dollars)
+    return "?" if dollars is None else usd_text(dollars)
 
 
 def _percent(rate: Estimate) -> str:

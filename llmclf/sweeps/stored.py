@@ -50,7 +50,7 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
     if stopped and last is not None and last["state"] == "running":
         card["why"] = _KILLED if last["seems_ended"] else _AT_IT
     if file.strategy == "racing":
-        card = {**card, "race": race_card(file, Track.of(items, task, file))}
+        card.setdefault("race", race_card(file, Track.of(items, task, file)))
     return Surface(
         cells=tuple(cells),
         skipped=inputs.skipped,
@@ -61,6 +61,7 @@ def stored_surface(file: SweepFile, dataset: Dataset, task: Task, runtime: Runti
         task=task,
         dataset=shown(items, runtime),
         pace=load_pace(runtime.workspace),
+        seed=file.seed,
         stopped=stopped,
         run_card=card,
     )

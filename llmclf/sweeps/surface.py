@@ -14,19 +14,27 @@ import numpy as np
 from rich.console import RenderableType
 
 from llmclf.config import LimitsTable, PaceRow
+from llmclf.data.spreadsheet import guarded
 from llmclf.evaluation import evaluate
+from llmclf.evaluation.volume import items_per_conversation
 from llmclf.stats import front
 from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
-from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd
+from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd, unfinished
 from llmclf.sweeps.families import with_efforts, with_one_progress
-from llmclf.sweeps.measured import MeasuredCell, limits_broken, with_parts
-from llmclf.sweeps.monthly import PEAK, TIMES, Months, months
+from llmclf.sweeps.measured import MeasuredCell, judged
+from llmclf.sweeps.monthly import NOT_FINISHED, PEAK, TIMES, Months, months
 from llmclf.sweeps.rows import row_of
 from llmclf.sweeps.tipping import TippingPrice, tipping_prices
 from llmclf.types import Costs, Dataset, Task
 
 Stopped = Literal["", "budget", "interrupted"]
+WHY_STOPPED: dict[Stopped, str] = {
+    "": "",
+    "budget": "the cap on dollars was reached; raise budget_usd and run again",
+    "interrupted": "a person stopped it; run again to continue",
+}
+"""What is said where the run card names no reason."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Surface:
     run_card: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pace: Mapping[str, PaceRow] = field(default_factory=dict, repr=False)
     """Rate limits by model or pattern, as [pace] of models.toml has them; `months` holds volumes against them."""
+    seed: int = 0
+    """Of the intervals: the same at every price."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", with_efforts(with_one_progress(self.cells), self.dataset))
@@ -73,6 +83,16 @@ class Surface:
         return tuple(cell for cell in self.real if cell.state == "failed")
 
     @property
+    def unfinished(self) -> tuple[MeasuredCell, ...]:
+        """Real cells that are left to be measured; while there is one, nothing is said about which cell to run."""
+        return unfinished(self.real)
+
+    @property
+    def why_stopped(self) -> str:
+        """Why the run ended before every cell was done, with the cap's name where one is known; empty if it did not."""
+        return str(self.run_card.get("why") or WHY_STOPPED[self.stopped]) if self.stopped else ""
+
+    @property
     def positives(self) -> int:
         """Targets among the items."""
         return self.dataset.labels(self.task.name).count(self.task.target)
@@ -87,7 +107,7 @@ class Surface:
 
         By point estimates: a cell off the front may belong on it where intervals overlap. Under a
         tenth of a second all are equally fast: nobody waits for the difference. Cells whose dollars
-        (the model's price among them) or seconds are not known can't be placed.
+        (the model's price among them) or seconds are not known can't be placed, and none before all are measured.
         """
         return self._front
 
@@ -103,7 +123,9 @@ class Surface:
 
     @cached_property
     def _placed(self) -> tuple[MeasuredCell, ...]:
-        """Real cells whose dollars and seconds are known."""
+        """Real cells whose dollars and seconds are known; none while a cell is unfinished."""
+        if self.unfinished:
+            return ()
         return tuple(cell for cell in self.real if cell.usd.is_known and cell.p95_seconds is not None)
 
     @cached_property
@@ -125,16 +147,21 @@ class Surface:
     def tipping_prices(self) -> tuple[TippingPrice, ...]:
         """For each price: the range in which the cell that is cheapest now (by its point figure) stays so.
 
-        Of the real cells within the limits, and flagging nothing. Empty where no dollars are known.
+        Of the real cells within the limits, and flagging nothing. Empty where no dollars are known, and while a cell
+        is unfinished.
         """
-        return tipping_prices([cell for cell in self.real if not cell.beyond], self.costs)
+        candidates = () if self.unfinished else [cell for cell in self.real if not cell.beyond]
+        return tipping_prices(candidates, self.costs)
 
     def months(self, times: Sequence[float] = TIMES, *, peak: float = PEAK) -> Months:
         """What each real cell costs in a month at `times` today's volume, and which rate limits it would hit.
 
-        Needs `costs.conversations_per_month`. Limits are held against `peak` times the mean minute.
+        Needs `costs.conversations_per_month`, and that no cell is unfinished. Limits are held against `peak` times the
+        mean minute.
         """
-        return months(self.real, self.costs, self._items_per_conversation, self.pace, times=times, peak=peak)
+        if self.unfinished:
+            return Months((), peak, NOT_FINISHED)
+        return months(self.real, self.costs, self.items_per_conversation, self.pace, times=times, peak=peak)
 
     def best(
         self,
@@ -165,7 +192,7 @@ class Surface:
 
     @cached_property
     def _best(self) -> Choice:
-        return choose(self.real, self.costs, self.dataset, self.task)
+        return choose(self.real, self.costs, self.dataset, self.task, why_stopped=self.why_stopped)
 
     def repriced(self, costs: Costs) -> Surface:
         """The same predictions at other costs."""
@@ -174,14 +201,14 @@ class Surface:
     def _cell_at(self, cell: MeasuredCell, costs: Costs) -> MeasuredCell:
         if cell.evaluation is None:
             return cell
-        evaluation = evaluate(cell.predictions, self.dataset, self.task, costs=costs)
-        beyond = limits_broken(evaluation, self.limits, costs, self._items_per_conversation)
-        made = replace(cell, evaluation=evaluation, beyond=tuple(beyond) if cell.state == "done" else ())
-        return with_parts(made, self.dataset, self.task)
+        evaluation = evaluate(cell.predictions, self.dataset, self.task, costs=costs, seed=self.seed)
+        made = replace(cell, evaluation=evaluation)
+        return judged(made, self.dataset, self.task, self.limits, self.items_per_conversation)
 
-    @property
-    def _items_per_conversation(self) -> float:
-        return len(self.dataset) / max(1, len(self.dataset.conversations))
+    @cached_property
+    def items_per_conversation(self) -> float:
+        """Items that a conversation has: 1, or every turn of the bot where the task is about turns; a mean."""
+        return items_per_conversation(self.dataset, self.task)
 
     # --- forms ------------------------------------------------------------------------------
 
@@ -233,8 +260,14 @@ class Surface:
         return rows + [row_of(cell, False, None) for cell in self.simulated]
 
     def to_csv(self) -> str:
-        """`to_rows()` as CSV text with a header; unknown figures are empty."""
-        rows = self.to_rows()
+        """`to_rows()` as CSV text with a header; unknown figures are empty.
+
+        An apostrophe stands before text that a spreadsheet would compute.
+        """
+        rows = [
+            {name: guarded(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in self.to_rows()
+        ]
         out = io.StringIO()
         writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else ["label"], lineterminator="\n")
         writer.writeheader()

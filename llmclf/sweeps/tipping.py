@@ -127,10 +127,8 @@ def _slopes(cell: MeasuredCell, costs: Costs, own: str) -> Iterator[tuple[str, f
     """(price, dollars per item for each unit of it, its value now)."""
     assert cell.parts is not None
     shares, share = cell.parts.shares, costs.prevalence
-    by_review = costs.on_error == "review"
-    missed = shares.missed + (0.0 if by_review else shares.failed_targets)
-    seen = shares.found + (shares.failed_targets if by_review else 0.0)  # of the targets, by a reviewer
-    bothered = shares.false_alarms + (shares.failed_others if by_review else 0.0)  # of the others, by a reviewer
+    missed = shares.missed + (shares.failed_targets if costs.on_error == "miss" else 0.0)
+    seen, bothered = shares.reviewed(costs.on_error)  # of the targets, and of the others
     target_usd = missed * costs.missed_usd + seen * costs.review_usd
     other_usd = bothered * costs.review_usd + shares.false_alarms * costs.false_alarm_usd
     model = (cell.parts.model_usd or 0.0) / 1000

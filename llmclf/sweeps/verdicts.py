@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llmclf.evaluation.wrong import WRONG_KINDS, WrongKind
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Dataset, Prediction, Task
+from llmclf.types import Dataset, Prediction, Task, is_flagged
 
 NOT_ASKED, FOUND, QUIET, MISSED, FALSE_ALARM, FAILED = range(6)
 """How an item came out; from MISSED on it is wrong, or without an answer."""
@@ -71,8 +71,8 @@ def _verdicts(
     asked = list(zip(column("conversation_id"), column("turn"), strict=True))
     rows = np.arange(len(items)) if asked == items else np.array([row_of[item] for item in asked], np.intp)
     failed = np.array([error is not None for error in column("error")], bool)
-    flags = zip(column("flagged"), column("label"), strict=True)
-    flagged = np.array([label == task.target if flag is None else flag for flag, label in flags], bool)
+    said = zip(column("flagged"), column("label"), strict=True)
+    flagged = np.array([is_flagged(flag, label, task.target) for flag, label in said], bool)
     truth = target[rows]
     outcome = np.zeros(len(items), np.int8)
     outcome[rows] = np.where(

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
-from llmclf.evaluation.rates import rate_cells
+from llmclf.evaluation.volume import volume_sentence
 from llmclf.llm.plans import STANDARD
+from llmclf.render.rates import rate_cells
 from llmclf.render.tables import (
     TableText,
     counted,
@@ -31,20 +32,17 @@ from llmclf.sweeps.surface import Surface
 from llmclf.types import Costs
 
 SIMULATED = "SIMULATED"
-STOPPED = {
-    "budget": "Stopped: the cap on dollars was reached. Raise budget_usd and run again; what is done is kept.",
-    "interrupted": "Stopped by hand. Run it again to continue; what is done is kept.",
-}
 _WORTH_SAYING = 0.05
 """Of a cell off the front: the probability from which on it is said that it may be on it."""
 _RIGHT = (1, 2, 3, 4, 5)
 _HEADS = ("cell", "recall", "false alarms", "$ per 1,000", "p95 s", "failed")
 
 
-def stopped_text(surface: Surface) -> str:
-    """Why a sweep ended before its end, with the cap's name where that is known."""
-    why = surface.run_card.get("why")
-    return f"Stopped: {why}; what is done is kept." if why else STOPPED[surface.stopped]
+def stopped_notes(surface: Surface) -> list[str]:
+    """Why a sweep ended before its end, where the verdict does not say so."""
+    if not surface.stopped or surface.unfinished:
+        return []
+    return [f"Stopped: {surface.why_stopped}; what is done is kept."]
 
 
 def about(surface: Surface) -> str:
@@ -95,13 +93,25 @@ def words(surface: Surface) -> list[str]:
             "On the front: no other cell is both cheaper (in $ per 1,000) and faster (in p95 seconds); beside it, in "
             "which share of resamples of the items that is so."
         )
-        if surface.run_card.get("race", {}).get("keep") == "winner" and _dropped(surface):
-            said.append("Cells that the race dropped may belong on the front: it was for the winner alone.")
+        said += filter(None, [survivors_sentence(surface)])
     return said
 
 
-def _dropped(surface: Surface) -> bool:
-    return any(cell.state == "dropped" for cell in surface.real)
+def survivors_sentence(surface: Surface) -> str:
+    """That the front is of the cells that are left, where a race was for the winner alone; else empty."""
+    for_winner = surface.run_card.get("race", {}).get("keep") == "winner"
+    if not for_winner or all(cell.state != "dropped" for cell in surface.real):
+        return ""
+    return "Cells that the race dropped may belong on the front: it was for the winner alone."
+
+
+def volume_sentences(surface: Surface) -> list[str]:
+    """How many items a conversation has, where a limit or a break-even hangs on it and no table of months says so."""
+    in_use = surface.limits.usd_per_conversation is not None or any(cell.even_at is not None for cell in surface.cells)
+    said_by_months = surface.costs.conversations_per_month is not None
+    if surface.task.unit == "conversation" or said_by_months or not in_use:
+        return []
+    return [volume_sentence(surface.items_per_conversation)]
 
 
 def plan_sentences(cells: Sequence[MeasuredCell], costs: Costs) -> list[str]:
@@ -159,10 +169,10 @@ def tables(surface: Surface) -> list[TableText]:
         *_why_failed(surface.real),
         *(words(surface) if surface.real else ()),
     ]
-    if surface.stopped:
-        notes.append(stopped_text(surface))
+    notes += stopped_notes(surface)
     if surface.real and surface.costs.conversations_per_month is None:
         notes.append("Set costs.conversations_per_month to see what a month costs.")
+    notes += volume_sentences(surface)
     notes += [*plan_sentences(surface.real, surface.costs), *effort_sentences(surface.real)]
     notes += [f"Left out: {skip.label}: {skip.why}" for skip in surface.skipped]
     stamps = ("SYNTHETIC DATA",) if surface.dataset.is_synthetic else ()

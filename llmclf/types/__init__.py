@@ -6,7 +6,7 @@
     dataset        Item, Annotation, Example, Stratum, Design, Dataset
     groups         groups_of: which examples hang together
     estimate       Estimate
-    prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo
+    prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo; is_flagged and said_label: what one comes to
 
 Only the standard library is imported here, so that `import llmclf` stays under 0.2 s.
 """
@@ -45,6 +45,8 @@ from llmclf.types.prediction import (
     Predictions,
     ScoreMethod,
     Usage,
+    is_flagged,
+    said_label,
 )
 from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
 
@@ -87,4 +89,6 @@ __all__ = [
     "content_hash",
     "dataset_of",
     "groups_of",
+    "is_flagged",
+    "said_label",
 ]

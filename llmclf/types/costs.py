@@ -30,3 +30,8 @@ class Costs:
     def review_usd(self) -> float:
         """Dollars for one review."""
         return self.review_minutes / 60 * self.reviewer_usd_per_hour
+
+    @property
+    def flag_nothing_usd(self) -> float:
+        """Dollars of the misses of 1,000 items if nothing were flagged: what a classifier must beat."""
+        return 1000 * self.prevalence * self.missed_usd

@@ -44,13 +44,15 @@ class Estimate:
         return self.value is None and self.high is not None
 
     def format(self, spec: str = ".2f", unit: str = "") -> str:
-        """`value (low-high)` by a format spec, with `unit` before each number."""
+        """`value (low-high)`, `value (-low to high)` by a format spec, with `unit` before each number."""
         if self.value is None:
             return f"not estimable ({self.why_not})" if self.why_not else "not estimable"
-        text = f"{unit}{self.value:{spec}}"
-        if self.low is not None and self.high is not None:
-            text += f" ({unit}{self.low:{spec}}-{unit}{self.high:{spec}})"
-        return text
+        value, low, high = (
+            None if end is None else _signed(end, spec, unit) for end in (self.value, self.low, self.high)
+        )
+        if low is None or high is None:
+            return str(value)
+        return f"{value} ({low}{' to ' if low.startswith('-') else '-'}{high})"
 
     def __str__(self) -> str:
         return self.format()
@@ -58,3 +60,9 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """The estimate as JSON types; unset fields are null."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _signed(number: float, spec: str, unit: str) -> str:
+    """`$5.00`, `-$5.00`: the sign stands before the unit."""
+    text = f"{number:{spec}}"
+    return f"-{unit}{text[1:]}" if text.startswith("-") else f"{unit}{text}"

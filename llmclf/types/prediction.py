@@ -57,6 +57,21 @@ class Usage:
         return Usage(*(_sum(getattr(self, name), getattr(other, name)) for name in USAGE_COUNTS))
 
 
+def is_flagged(flagged: bool | None, label: str | None, target: str) -> bool:
+    """Whether a prediction flags its item: by its threshold where it had one, else by its label."""
+    return label == target if flagged is None else flagged
+
+
+def said_label(flagged: bool | None, label: str | None, target: str) -> str:
+    """What a prediction says of its item: the target where it flags it, else its label, or `not` the target.
+
+    A threshold overrules the label, so that of an item that is not flagged nobody reads that it is the target.
+    """
+    if is_flagged(flagged, label, target):
+        return target
+    return f"not {target}" if label in (None, target) else str(label)
+
+
 USAGE_COUNTS = tuple(field.name for field in fields(Usage))
 """Names of the counts of a `Usage`; columns of the store have the same."""
 

@@ -13,7 +13,7 @@ from llmclf.classifiers.loading import make_classifier
 from llmclf.config import LlmFile, files, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
-from llmclf.errors import ConfigError, DataError, LlmclfError
+from llmclf.errors import ConfigError, DataError, LlmclfError, nearest
 from llmclf.evaluation.comparison import Comparison, compare as compare_predictions
 from llmclf.llm.plans import STANDARD
 from llmclf.llm.runtime import Runtime
@@ -21,7 +21,7 @@ from llmclf.render import Prompt
 from llmclf.sweeps import Plan
 from llmclf.types import Costs, Dataset, Prediction, Predictions, Task
 from llmclf.workspace.run_results import RunResult, find_run, run_result
-from llmclf.workspace.verbs import evaluate_classifier, plan_evaluation
+from llmclf.workspace.verbs import evaluate_classifier, plan_evaluation, with_prompt
 
 SideKind = Literal["run", "classifier", "prompt"]
 _KINDS: tuple[SideKind, ...] = ("run", "classifier", "prompt")
@@ -73,6 +73,8 @@ class Sides:
     dataset: Dataset
     task: Task
     costs: Costs
+    dataset_from: str
+    """The name or path that the dataset was read by."""
 
     @property
     def asked(self) -> tuple[Side, ...]:
@@ -116,7 +118,7 @@ def sides_of(
     if max_items is not None and max_items < len(items):
         items = take(items, max_items, task, seed)
     costs = replace(runs[0].costs if runs else Costs(), **prices)
-    return Sides(first, second, items, task, costs)
+    return Sides(first, second, items, task, costs, runs[0].labels_from if runs else dataset or "")
 
 
 def plan_comparison(sides: Sides, runtime: Runtime) -> Plan:
@@ -174,8 +176,13 @@ def _side(kind: SideKind, name: str, runtime: Runtime, dataset: str | None, clas
         except ConfigError as error:
             if error.what != "no run has that id":
                 raise
+            known = [one for kind in ("classifier", "prompt") for one in files.listing(kind, runtime.workspace)]
+            close = nearest(name, known)
             raise ConfigError(
-                "there is no classifier, prompt or run of that name", where="compare", got=name, fix=error.fix
+                "there is no classifier, prompt or run of that name",
+                where="compare",
+                got=name,
+                fix=close if close.startswith("did you mean") else error.fix,
             ) from None
         return Side(kind, f"{run.label} (run {run.run_id[:_ID_DIGITS]})", run)
     if kind == "classifier":
@@ -185,7 +192,7 @@ def _side(kind: SideKind, name: str, runtime: Runtime, dataset: str | None, clas
     own = files.load("classifier", files.find("classifier", classifier or "", runtime.workspace).path)
     if not isinstance(own, LlmFile):
         raise ConfigError("only an llm classifier has a prompt", where="--classifier", got=classifier)
-    return Side(kind, f"{classifier} with prompt {name}", classifier=classifier or "", prompt=name)
+    return Side(kind, with_prompt(classifier or "", name), classifier=classifier or "", prompt=name)
 
 
 def _file_of(side: Side, runtime: Runtime) -> Any:
@@ -227,6 +234,7 @@ def _answered(
         costs=sides.costs,
         seed=seed,
         prompt=side.prompt,
+        dataset_from=sides.dataset_from,
         on_done=on_done,
     )
     return runtime.store.predictions(run_id), run_id

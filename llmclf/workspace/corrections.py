@@ -32,6 +32,8 @@ _STYLES = tuple(
     for separators in (None, (",", ":"))
 )
 """How JSON is commonly written: a line that was written so is written so again."""
+_HAND_PICKED = ("unknown", "class_balanced")
+"""Designs that say nothing of how items came into the set: picked ones spoil no rate."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
@@ -80,7 +82,8 @@ def relabel(
     lists everything that is wrong with the request: a label outside the closed set, an unknown rule, nobody's
     name, a dataset that is packaged or has no labels file; DataError where the file does not hold the item.
     """
-    result, task = _result(verdict), verdict.task
+    _result(verdict)
+    task = verdict.task
     path, problems = _labels_file(verdict.dataset, workspace)
     before = verdict.true_label or ""
     problems += _request_problems(task, by, rule)
@@ -106,7 +109,7 @@ def relabel(
     changed = _change_line(path, verdict.prediction.item, change)
     return Relabelled(
         str(verdict.prediction.item),
-        result.dataset.name,
+        verdict.dataset,
         path,
         before,
         label,
@@ -135,7 +138,7 @@ def add_hard_negative(
     dataset_path, conversations, labels = _negatives_files(to, workspace)
     prediction = verdict.prediction
     history = (
-        f"hard negative of {result.dataset.name}: {prediction.classifier_id} said {said_of(prediction)}"
+        f"hard negative of {result.dataset.name}: {prediction.classifier_id} said {said_of(prediction, task)}"
         f"{', ' + score_of(prediction) if score_of(prediction) else ''} (run {result.name})"
     )
     said = _annotation(verdict, example.labels[task.name], by, "", f"{history}; {note}" if note else history)
@@ -297,6 +300,13 @@ def _negatives_files(name: str, workspace: Path) -> tuple[Path, Path, Path]:
     file: DatasetFile = files.load("dataset", path)
     if not file.labels:
         raise ConfigError("the dataset has no labels file", where=str(path), fix="set `labels`, or name another --to")
+    if file.design.kind not in _HAND_PICKED:
+        raise ConfigError(
+            "an item that somebody picked does not belong into a dataset whose design says how items were drawn",
+            where=str(path),
+            got=f"design {file.design.kind}",
+            fix=f"name another --to: one of design {' or '.join(_HAND_PICKED)}, or a new one",
+        )
     return path, folder / file.conversations, folder / file.labels
 
 

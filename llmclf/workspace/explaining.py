@@ -9,7 +9,7 @@ from typing import Any
 
 from llmclf.render.conversation import spoken_text
 from llmclf.render.redaction import Memory, Redaction
-from llmclf.types import Conversation, Label, Speaker, Task, Turn
+from llmclf.types import Conversation, Label, Speaker, Task, Turn, content_hash, is_flagged, said_label
 from llmclf.types.hashing import plain
 from llmclf.workspace.corrections import FORMER
 from llmclf.workspace.run_results import RunResult
@@ -19,6 +19,7 @@ from llmclf.workspace.verdicts import result_notes
 
 _AROUND = 2
 """So many turns are shown before and after a quoted one."""
+_HASH = 8
 _SHORT_TALK = 12
 """A conversation of so few turns is shown whole."""
 _RULE = re.compile(r"\b[A-Z]{1,3}\d{1,3}\b")
@@ -53,6 +54,7 @@ class Explanation:
     """A verdict in plain words. Texts are redacted unless that was switched off."""
 
     item: str
+    """Its id; a short hash where redaction found something in the id. `source` finds it all the same."""
     thing: str
     """What was judged: `conversation` or `reply`."""
     question: str
@@ -101,7 +103,7 @@ def explain(verdict: VerdictInFull, redaction: Redaction | None) -> Explanation:
     prediction, task = verdict.prediction, verdict.task
     thing = "conversation" if task.unit == "conversation" else "reply"
     failed = prediction.error is not None
-    flagged = prediction.label == task.target if prediction.flagged is None else bool(prediction.flagged)
+    flagged = is_flagged(prediction.flagged, prediction.label, task.target)
     outcome = "no answer" if failed else "marked" if flagged else "left unmarked"
     verdict = verdict if redaction is None else _redacted(verdict, redaction)
     result = verdict.result
@@ -109,8 +111,9 @@ def explain(verdict: VerdictInFull, redaction: Redaction | None) -> Explanation:
     passages, after = _passages(verdict)
     rule_from, rule = _rule(verdict, outcome)
     said, basis = _sure_words(sure, flagged, thing, failed)
+    is_hidden = verdict.prediction.item != prediction.item
     return Explanation(
-        item=str(prediction.item),
+        item=str(verdict.prediction.item),
         thing=thing,
         question=task.question,
         meaning=_label(task, task.target).definition,
@@ -130,22 +133,23 @@ def explain(verdict: VerdictInFull, redaction: Redaction | None) -> Explanation:
         sureness=sure,
         redacted=redaction is not None,
         simulated=prediction.simulated,
-        source=f"{verdict.label}, run {verdict.run}",
+        source=f"{verdict.label}, run {verdict.run}{f', verdict {verdict.prediction_id}' if is_hidden else ''}",
         notes=tuple(note for note in verdict.notes if result is None or note not in result_notes(result)),
     )
 
 
 def _redacted(verdict: VerdictInFull, redaction: Redaction) -> VerdictInFull:
-    """The verdict with conversation, quotes and rationale redacted together: a name is one placeholder in all."""
+    """The verdict with id, conversation, quotes and rationale redacted together: a name is one placeholder in all."""
     prediction, conversation, memory = verdict.prediction, verdict.conversation, Memory()
     if conversation is not None:
         conversation = redaction.redact(conversation, memory).conversation
     quotes = [quote.quote for quote in prediction.evidence]
-    rationale, *quotes = redaction.redact_texts([prediction.rationale, *quotes], memory)
+    id = prediction.conversation_id
+    shown_id, rationale, *quotes = redaction.redact_texts([id, prediction.rationale, *quotes], memory)
+    shown_id = id if shown_id == id else content_hash(id)[:_HASH]
     evidence = tuple(replace(quote, quote=text) for quote, text in zip(prediction.evidence, quotes, strict=True))
-    return replace(
-        verdict, prediction=replace(prediction, evidence=evidence, rationale=rationale), conversation=conversation
-    )
+    shown = replace(prediction, conversation_id=shown_id, evidence=evidence, rationale=rationale)
+    return replace(verdict, prediction=shown, conversation=conversation)
 
 
 def _answer(verdict: VerdictInFull, outcome: str, thing: str) -> str:
@@ -154,10 +158,20 @@ def _answer(verdict: VerdictInFull, outcome: str, thing: str) -> str:
             f"The automatic check gave no answer about this {thing} ({_failure_words(verdict.prediction.error.kind)}). "
             "No answer does not mean no: a person has to look."
         )
-    label = str(verdict.prediction.label)
-    yes = "Yes" if outcome == "marked" else "No"
-    tail = "" if verdict.prediction.truncated is False else " It did not read all of it."
-    return f"{yes}. The automatic check calls this {thing} “{label_words(label)}”.{tail}"
+    prediction, target = verdict.prediction, label_words(verdict.task.target)
+    said = said_label(prediction.flagged, prediction.label, verdict.task.target)
+    if outcome == "marked":
+        answer = f"Yes. The automatic check calls this {thing} “{target}”."
+    elif said == prediction.label:
+        answer = f"No. The automatic check calls this {thing} “{label_words(said)}”, not “{target}”."
+    else:
+        answer = f"No. The automatic check does not call this {thing} “{target}”."
+    if prediction.label not in (None, said):
+        answer += f" Its own words say “{label_words(str(prediction.label))}”, but its score decides."
+    label = verdict.true_label
+    if label is not None and (label == verdict.task.target) != (outcome == "marked"):
+        answer += f" The label on file says otherwise: “{label_words(label)}”."
+    return answer + (" It did not read all of it." if prediction.truncated else "")
 
 
 def _reason(verdict: VerdictInFull) -> str:
@@ -206,7 +220,9 @@ def _warnings(verdict: VerdictInFull) -> list[str]:
     result: RunResult | None = verdict.result
     words = []
     if result is not None and result.dataset.is_synthetic:
-        words.append("Some of those were written for testing: with real customers it may be otherwise.")
+        whole = all(example.source == "synthetic" for example in result.dataset.examples)
+        those = "All of those" if whole else "Some of those"
+        words.append(f"{those} were written for testing: with real customers it may be otherwise.")
     if result is not None and result.labels_changed:
         words.append("Right answers were changed since: the figure is by those as they are now.")
     return words
@@ -222,7 +238,7 @@ def _rule(verdict: VerdictInFull, outcome: str) -> tuple[str, str]:
     by_people = [rule for one in given if one.task == task.name and (rule := verdict.rule(one.rule))]
     if by_people:
         return "The rule that a person who read it names", " ".join(dict.fromkeys(rule.text for rule in by_people))
-    name = task.target if outcome != "left unmarked" else str(prediction.label)
+    name = prediction.label if outcome == "left unmarked" and prediction.label else task.target
     return f"What “{label_words(name)}” means", _label(task, name).definition
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from scipy.special import ndtri
 
+from llmclf.classifiers.loading import probe_weights
+from llmclf.config import ProbeFile, files
 from llmclf.data.label_plan import Draw, LabelPlan, plan_labels
 from llmclf.errors import ConfigError, DataError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import match
+from llmclf.render.rates import rate_text
 from llmclf.stats.label_plans import ScoreModel
 from llmclf.types import Costs
 from llmclf.workspace.run_results import RunResult
@@ -19,7 +23,13 @@ _FEWEST_POSITIVES = 5
 
 
 def plan_from_run(
-    result: RunResult, *, half_width: float, pool: int, costs: Costs, pool_name: str = "POOL"
+    result: RunResult,
+    *,
+    half_width: float,
+    pool: int,
+    costs: Costs,
+    pool_name: str = "POOL",
+    workspace: Path | None = None,
 ) -> LabelPlan:
     """A plan by the scores and labels of a run: its own recall, and strata cut by its classifier's scores.
 
@@ -50,8 +60,18 @@ def plan_from_run(
         pool=pool,
         costs=costs,
         source=f"Scores are those of {result.classifier} on {result.dataset.name}, {positives} targets.",
-        draw=Draw(pool_name, result.task.name, result.classifier),
+        draw=Draw(pool_name, result.task.name, result.classifier, _training(result, workspace)),
     )
+
+
+def _training(result: RunResult, workspace: Path | None) -> str:
+    """The command that trains the run's probe; empty where it is trained, or is none."""
+    if result.classifier not in files.listing("classifier", workspace):
+        return ""  # it was named by a path
+    file = files.load("classifier", files.find("classifier", result.classifier, workspace).path)
+    if not isinstance(file, ProbeFile) or probe_weights(result.classifier, file, workspace).is_file():
+        return ""
+    return f"llmclf train {result.classifier} --dataset {result.labels_from}"
 
 
 def plan_assumed(
@@ -82,6 +102,6 @@ def plan_assumed(
         half_width=half_width,
         pool=pool,
         costs=costs,
-        source=f"Assumed: recall {recall:g}, and scores with a ROC AUC of {roc_auc:g}.",
+        source=f"Assumed: recall {rate_text(recall)}, and scores with a ROC AUC of {rate_text(roc_auc)}.",
         draw=Draw(pool_name, task, classifier),
     )

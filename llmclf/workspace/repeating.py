@@ -11,7 +11,6 @@ from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
 from llmclf.config import LlmFile, files, load_task
 from llmclf.data.loading import load_dataset
-from llmclf.data.sample import take
 from llmclf.errors import ConfigError
 from llmclf.evaluation import Evaluation
 from llmclf.evaluation.repeats import Repeats, repeats as measure_repeats
@@ -20,7 +19,7 @@ from llmclf.sweeps import Plan, plan_items
 from llmclf.sweeps.money import cap_reached
 from llmclf.types import Costs, Dataset, Prediction, Predictions, content_hash
 from llmclf.workspace.provenance import git_sha, versions
-from llmclf.workspace.verbs import OnDone, booked_on, evaluate_classifier
+from llmclf.workspace.verbs import OnDone, booked_on, evaluate_classifier, is_simulated, labelled_items
 
 
 def evaluate_repeatedly(
@@ -43,7 +42,7 @@ def evaluate_repeatedly(
     Raises ConfigError for fewer than two repeats and for classifiers that answer the same every time, before anything
     is sent.
     """
-    classifier, labelled = _repeated(name, dataset, runtime, repeats, max_items, seed)
+    classifier, file, labelled = _repeated(name, dataset, runtime, repeats, max_items, seed)
     first: list[Prediction] = []
 
     def keep(prediction: Prediction) -> None:
@@ -58,11 +57,20 @@ def evaluate_repeatedly(
     run_id = runtime.store.start_run(
         "repeats",
         inputs_hash=content_hash(inputs),
-        config={"classifier": classifier.id, "dataset": labelled.name, "repeats": repeats, "first": evaluation_id},
+        config={
+            "classifier": classifier.id,
+            "dataset": labelled.name,
+            "max_items": max_items,
+            "repeats": repeats,
+            "first": evaluation_id,
+            "file": file.model_dump(mode="json"),
+            "prompt_sha256": classifier.prompt.sha256,
+        },
         dataset_hash=labelled.content_hash,
         seed=seed,
         git_sha=git_sha(runtime.workspace or Path()),
         versions=versions(),
+        simulated=is_simulated(classifier),
     )
     items = [example.item for example in labelled.examples]
     with booked_on(runtime, run_id):
@@ -79,7 +87,7 @@ def plan_repeats(
     name: str, dataset: Dataset, *, runtime: Runtime, repeats: int, max_items: int | None = None, seed: int = 0
 ) -> Plan:
     """What `evaluate_repeatedly` would cost and send, with the same arguments: a cell for each run; nothing is sent."""
-    classifier, labelled = _repeated(name, dataset, runtime, repeats, max_items, seed)
+    classifier, _, labelled = _repeated(name, dataset, runtime, repeats, max_items, seed)
     conversations = list(labelled.conversations.values())
     items = [example.item for example in labelled.examples]
     plans = [plan_items(classifier, conversations, runtime, items, repeat=number) for number in range(repeats)]
@@ -93,8 +101,8 @@ def plan_repeats(
 
 def _repeated(
     name: str, dataset: Dataset, runtime: Runtime, repeats: int, max_items: int | None, seed: int
-) -> tuple[LlmClassifier, Dataset]:
-    """(the classifier, ready to be asked; the examples it is asked about)."""
+) -> tuple[LlmClassifier, LlmFile, Dataset]:
+    """(the classifier, ready to be asked; its file; the examples it is asked about)."""
     found = files.find("classifier", name, runtime.workspace)
     file = files.load("classifier", found.path)
     if repeats < 2:
@@ -106,15 +114,13 @@ def _repeated(
             fix="leave --repeats out",
         )
     task = load_task(file.task, runtime.workspace)
-    labelled = dataset.for_task(task.name)
-    if max_items is not None:
-        labelled = take(labelled, max_items, task, seed)
+    labelled = labelled_items(dataset, task, max_items, seed)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     assert isinstance(classifier, LlmClassifier)
     runtime.tell_simulator(labelled, task)
     if file.shots:
         classifier.fit(load_dataset(file.shots_from, runtime.workspace))
-    return classifier, labelled
+    return classifier, file, labelled
 
 
 def _figures(measured: Repeats) -> Mapping[str, Any]:

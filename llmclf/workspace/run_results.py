@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,14 @@ from llmclf.data.sample import take
 from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.store import Store
+from llmclf.sweeps.cells import numbers_of
 from llmclf.types import Costs, Dataset, Predictions, Task
 
 KINDS = ("evaluate", "sweep")
 """Runs whose predictions have labels to be held against."""
 LAST = "last"
+_LIKE_AN_ID = re.compile(r"\d[0-9a-z]*")
+"""Ids are hexadecimal and begin with their time; one letter may be a slip."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,12 @@ class RunResult:
     costs: Costs
     settings: Mapping[str, Any] = field(repr=False)
     """What the run or the cell was made with."""
+    labels_from: str
+    """The name or path that the labels were read by."""
     labels_changed: bool
     """True where the dataset is not, or not only, what it was when the run was made: its figures will differ."""
+    partial: bool
+    """True where only a part of the items was asked: a race dropped the cell, or its run ended before it was done."""
 
     @property
     def name(self) -> str:
@@ -58,9 +66,10 @@ class RunResult:
 def run_result(name: str, runtime: Runtime, *, dataset: str | None = None) -> RunResult:
     """The result that `name` stands for: `RUN`, `RUN/CELL` or `last`, the newest run.
 
-    RUN is how a run's id begins; CELL is a cell's number (from 1, as the report numbers them), its label, or how
-    its id begins. The labels are read again from the run's dataset (or `dataset`), as they are now. Raises
-    ConfigError with the choices where not exactly one result is meant, DataError where its items are gone.
+    RUN is how a run's id begins; CELL is a cell's number as the report has it (1, 2, ..., S1 for the first simulated
+    one), its label, or how its id begins. The labels are read again from the run's dataset (or `dataset`), as they
+    are now. Raises ConfigError with the choices where not exactly one result is meant, DataError where its items are
+    gone.
     """
     start, _, cell = name.partition("/")
     run = find_run(runtime.store, start)
@@ -73,18 +82,20 @@ def run_result(name: str, runtime: Runtime, *, dataset: str | None = None) -> Ru
         )
     config = run["config"]
     settings: Mapping[str, Any] = config
-    cell_id, label = "", str(config.get("classifier", "")).partition("@")[0]
+    cell_id, label, is_done = "", str(config.get("name") or _classifier_of(run)), True
     costs = costs_of(run)
     if run["kind"] == "sweep":
         row = _one_cell(runtime.store.cells(run["run_id"]), cell, run["run_id"])
         settings, cell_id, label = row["settings"], row["cell_id"], row["settings"]["label"]
+        is_done = row["state"] == "done"
     elif cell:
         raise ConfigError("only a sweep has cells", where="run", got=name, fix=f"say {start} alone")
     predictions = runtime.store.predictions(run["run_id"], cell_id=cell_id or None)
     if not len(predictions):
-        raise DataError("the store holds no prediction of it", where=f"run {name}", fix="it may have been forgotten")
+        raise _without_predictions(name, run, runtime.store)
     task = load_task(predictions[0].task, runtime.workspace)
-    whole = load_dataset(dataset or str(config["dataset"]), runtime.workspace).for_task(task.name)
+    labels_from = dataset or str(config.get("dataset_path") or config["dataset"])
+    whole = load_dataset(labels_from, runtime.workspace).for_task(task.name)
     asked, found = _labelled(whole, predictions, name, config.get("max_items"), task, run["seed"])
     return RunResult(
         run_id=run["run_id"],
@@ -97,7 +108,9 @@ def run_result(name: str, runtime: Runtime, *, dataset: str | None = None) -> Ru
         task=task,
         costs=costs,
         settings=settings,
+        labels_from=labels_from,
         labels_changed=run["dataset_hash"] != asked.content_hash,
+        partial=not is_done and len(found) < len(asked),
     )
 
 
@@ -113,8 +126,28 @@ def find_run(store: Store, start: str) -> dict[str, Any]:
     if len(rows) > 1:
         raise ConfigError(f"{len(rows)} runs' ids begin so", got=start, fix="give more of it: llmclf runs list")
     if not rows:
-        raise ConfigError("no run has that id", got=start, fix=_nearest_run(start, [row["run_id"] for row in runs]))
+        raise ConfigError("no run has that id", got=start, fix=_hint(start, runs))
     return rows[0]
+
+
+def newest_run(store: Store, classifier: str) -> str:
+    """The id of the newest run of kind `evaluate` of a classifier as its file has it; empty where there is none."""
+    rows = [row for row in store.runs(kind="evaluate", limit=100_000) if _classifier_of(row) == classifier]
+    return next((row["run_id"] for row in rows if row["result"] and not row["config"].get("name")), "")
+
+
+def _classifier_of(run: Mapping[str, Any]) -> str:
+    return str(run["config"].get("classifier") or "").partition("@")[0]
+
+
+def _without_predictions(name: str, run: Mapping[str, Any], store: Store) -> DataError:
+    """Why a run has none."""
+    if run["state"] not in ("failed", "interrupted"):
+        return DataError("the store holds no prediction of it", where=f"run {name}", fix="it may have been forgotten")
+    finished = [row["run_id"] for row in store.runs(limit=100_000) if row["kind"] in KINDS and row["result"]]
+    what = "no run has finished yet; the last one" if name == LAST and not finished else "the run"
+    fix = f"the newest that finished is {finished[0]}" if finished else "run it again once that is mended"
+    return DataError(f"{what} {run['state']}: {run['why']}".rstrip(": "), where=f"run {run['run_id']}", fix=fix)
 
 
 def costs_of(run: Mapping[str, Any]) -> Costs:
@@ -125,19 +158,26 @@ def costs_of(run: Mapping[str, Any]) -> Costs:
     return Costs(**((run["result"] or {}).get("costs") or {}))
 
 
+def cell_numbers(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The numbers of a run's cells (as the store has them), as in the report: 1, 2, ..., S1, ... if simulated."""
+    counted = numbers_of(bool(row["simulated"]) for row in cells)  # for runs that kept none
+    return [str(row["settings"].get("number", number)) for row, number in zip(cells, counted, strict=True)]
+
+
 def _one_cell(cells: Sequence[Mapping[str, Any]], wanted: str, run_id: str) -> Mapping[str, Any]:
-    labels = [f"{number}  {row['settings']['label']}" for number, row in enumerate(cells, start=1)]
+    numbers = cell_numbers(cells)
+    labels = [f"{number}  {row['settings']['label']}" for number, row in zip(numbers, cells, strict=True)]
     if not wanted:
         if len(cells) == 1:
             return cells[0]
         raise ConfigError(
             "a sweep has many cells: say which",
             where=f"run {run_id}",
-            fix=f"{run_id}/2 is its second",
+            fix=f"such as {run_id}/{numbers[-1]}" if numbers else "",
             problems=labels[:60],
         )
-    if wanted.isdigit() and 1 <= int(wanted) <= len(cells):
-        return cells[int(wanted) - 1]
+    if wanted.upper() in numbers:
+        return cells[numbers.index(wanted.upper())]
     for matches in (
         [row for row in cells if wanted in (row["settings"]["label"], row["cell_id"])],
         [row for row in cells if row["cell_id"].startswith(wanted)],
@@ -182,12 +222,18 @@ def _in_order(predictions: Predictions, dataset: Dataset) -> Predictions:
     return Predictions(by_item[example.item] for example in dataset.examples)
 
 
-def _nearest_run(start: str, run_ids: Sequence[str]) -> str:
-    """The hint at the id that is most like what was typed, the newest of those that are equally like it."""
+def _hint(start: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """The id most like what was typed (the newest of those), or the newest run of the classifier or sweep it names."""
     import difflib
 
-    if not run_ids:
+    if not runs:
         return "the store holds no run yet"
+    named = [row["run_id"] for row in runs if start in (_classifier_of(row), row["config"].get("name"))]
+    if named:
+        return f"the newest run of {start} is {named[0]}"
+    if not _LIKE_AN_ID.fullmatch(start):
+        return "llmclf runs list has all"
+    run_ids = [row["run_id"] for row in runs]
     begun = [run_id[: len(start)] for run_id in run_ids]
     likest = max(range(len(run_ids)), key=lambda at: difflib.SequenceMatcher(None, begun[at], start).ratio())
     return f"did you mean {run_ids[likest]!r}? llmclf runs list has all"

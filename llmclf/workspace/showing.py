@@ -13,7 +13,7 @@ from llmclf.errors import ConfigError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.render.conversation import visible_turns
 from llmclf.store import Store
-from llmclf.types import Conversation, Example, Item, Prediction, Rule, Task
+from llmclf.types import Conversation, Example, Item, Prediction, Rule, Task, said_label
 from llmclf.types.hashing import plain
 from llmclf.workspace.run_results import KINDS, RunResult, run_result
 from llmclf.workspace.verdicts import result_notes, run_name
@@ -84,11 +84,8 @@ class OtherVerdict:
     """The kind of error; empty: none."""
     simulated: bool
     prediction_id: str
-
-    @property
-    def said(self) -> str:
-        """Its label, or how it failed."""
-        return f"no answer ({self.error})" if self.error else str(self.label)
+    said: str
+    """What it comes to, as `errors` says it, or how it failed."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class VerdictInFull:
             "example": None if self.example is None else plain(self.example),
             "prediction": prediction,
             "call": None if self.call is None else plain(self.call),
-            "others": [plain(other) | {"said": other.said} for other in self.others],
+            "others": [plain(other) for other in self.others],
             "more_others": self.more_others,
             "notes": list(self.notes),
         }
@@ -167,7 +164,7 @@ def find_verdict(
     item = id if row is None else str(Item(row["conversation_id"], row["turn"]))
     prediction = _prediction_of(item, result, store)
     call_id = "" if row is None else row["call_id"]
-    return verdict_in_full(prediction, result, runtime, dataset=dataset, call_id=call_id, raw=raw)
+    return verdict_in_full(prediction, result, runtime, call_id=call_id, raw=raw)
 
 
 def verdict_in_full(
@@ -175,14 +172,10 @@ def verdict_in_full(
     result: RunResult,
     runtime: Runtime,
     *,
-    dataset: str | None = None,
     call_id: str = "",
     raw: bool = False,
 ) -> VerdictInFull:
-    """All that is known of one prediction of a run; of its call `call_id`, or else of its first.
-
-    `dataset` is what `result` was made with, where it is not the run's own.
-    """
+    """All that is known of one prediction of a run; of its call `call_id`, or else of its first."""
     store, item = runtime.store, prediction.item
     example = next(example for example in result.dataset.examples if example.item == item)
     conversation = result.dataset.conversation(example)
@@ -191,7 +184,7 @@ def verdict_in_full(
     keys = [result.run_id, result.cell_id, *item]
     sql = f"{_PREDICTION} WHERE run_id = ? AND cell_id = ? AND conversation_id = ? AND turn IS ?"
     row = (store.query(sql, keys) or [{"prediction_id": "", "forgotten_at": None}])[0]
-    run = store.query("SELECT config, dataset_hash FROM runs WHERE run_id = ?", [result.run_id])[0]
+    run = store.query("SELECT dataset_hash FROM runs WHERE run_id = ?", [result.run_id])[0]
     others = _others(prediction, result, run["dataset_hash"], store)
     return VerdictInFull(
         run=run_name(result, store),
@@ -205,7 +198,7 @@ def verdict_in_full(
         call=_call(call_id or prediction.call_id, prediction, store),
         others=tuple(others[:_OTHERS]),
         more_others=max(0, len(others) - _OTHERS),
-        dataset=dataset or str(json.loads(run["config"])["dataset"]),
+        dataset=result.labels_from,
         notes=(*result_notes(result), *_forgotten(row)),
     )
 
@@ -349,7 +342,7 @@ def _others(prediction: Prediction, result: RunResult, dataset_hash: str, store:
         settings = json.loads(row["settings"]) if row["settings"] else {}
         key = (row["classifier_id"], bool(row["simulated"]))
         if key not in found:
-            found[key] = _other(row, str(settings.get("label") or row["classifier_id"]))
+            found[key] = _other(row, str(settings.get("label") or row["classifier_id"]), result.task)
     return list(found.values())
 
 
@@ -358,17 +351,20 @@ def _dataset_name(config: Mapping[str, Any]) -> str:
     return PurePath(name).stem if name.endswith(".toml") else name
 
 
-def _other(row: Mapping[str, Any], name: str) -> OtherVerdict:
+def _other(row: Mapping[str, Any], name: str, task: Task) -> OtherVerdict:
+    flagged = None if row["flagged"] is None else bool(row["flagged"])
+    error = row["error_kind"] or ""
     return OtherVerdict(
         run_id=row["run_id"],
         kind=row["kind"],
         started_at=row["started_at"],
         name=name,
         label=row["label"],
-        flagged=None if row["flagged"] is None else bool(row["flagged"]),
+        flagged=flagged,
         score=row["score"],
         threshold=row["threshold"],
-        error=row["error_kind"] or "",
+        error=error,
         simulated=bool(row["simulated"]),
         prediction_id=row["prediction_id"],
+        said=f"no answer ({error})" if error else said_label(flagged, row["label"], task.target),
     )

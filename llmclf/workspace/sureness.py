@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 import llmclf.stats as stats
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import match
-from llmclf.types import Estimate, Prediction
+from llmclf.types import Estimate, Prediction, is_flagged
 from llmclf.workspace.run_results import RunResult
 
 LEAST_IN_BAND = 10
 """So many targets and so many others must have a score like this one before they are looked at alone."""
 _BANDS = 10
+_TOO_LITTLE = "too little was labelled to say more"
 _MANY = (10, 100, 1_000, 10_000)
 PLURALS = {"conversation": "conversations", "reply": "replies"}
 """What is judged, for people."""
@@ -30,6 +31,8 @@ class Sureness:
     """Of the flagged ones for a verdict that flagged, else of the quiet ones. Not known: `why_not` says why."""
     like: int
     """How many labelled items came out like this one."""
+    targets: int
+    """How many of those are the target."""
     score_band: tuple[float, float] | None
     """Their scores, where only those with a score like this one's were looked at; None: all alike."""
     measured_on: int
@@ -59,6 +62,7 @@ class Sureness:
             "low": low,
             "high": high,
             "like": self.like,
+            "targets": self.targets,
             "score_band": self.score_band and list(self.score_band),
             "measured_on": self.measured_on,
             "prevalence": self.prevalence,
@@ -78,10 +82,10 @@ def sureness(prediction: Prediction, result: RunResult) -> Sureness:
     assumed = None if basis.knows_prevalence else result.costs.prevalence
     if prediction.error is not None:
         none = Estimate.unknown("there was no answer")
-        return Sureness(none, 0, None, len(matched.examples), assumed)
+        return Sureness(none, 0, 0, None, len(matched.examples), assumed)
     answered = ~matched.failed
-    flagged = prediction.label == result.task.target if prediction.flagged is None else prediction.flagged
-    like = answered & (matched.flagged == bool(flagged))
+    flagged = is_flagged(prediction.flagged, prediction.label, result.task.target)
+    like = answered & (matched.flagged == flagged)
     band = _band(prediction)
     if band is not None:
         scores = np.array(
@@ -94,7 +98,8 @@ def sureness(prediction: Prediction, result: RunResult) -> Sureness:
             band = None
     table = stats.confusion(matched.positive, like, basis.sampling, failed=matched.failed)
     share = stats.precision(table) if assumed is None else stats.projected_precision(table, assumed)
-    return Sureness(share, int(like.sum()), band, len(matched.examples), assumed)
+    targets = int((like & matched.positive).sum())
+    return Sureness(share, int(like.sum()), targets, band, len(matched.examples), assumed)
 
 
 def _band(prediction: Prediction) -> tuple[float, float] | None:
@@ -114,17 +119,31 @@ def sure_words(sure: Sureness, flagged: bool, thing: str) -> tuple[str, tuple[st
     marked = "marked" if flagged else "left unmarked"
     about, low, high = sure.counts()
     of = f"Of {sure.out_of:,} {PLURALS[thing]} {marked} like this one"
+    floor = low if low else None
+    ceiling = high if high is not None and high < sure.out_of else None
     if about is not None:
         interval = "" if low is None or high is None else f" ({low:,} to {high:,})"
         said = f"{of}, about {about:,} {_verb(about, flagged)}{interval}."
-    elif low:
-        said = f"{of}, at least {low:,} {_verb(low, flagged)}: more can't be said, as not one wrong one was seen."
-    elif high is not None and high < sure.out_of:
-        said = f"{of}, at most {high:,} {_verb(high, flagged)}: more can't be said, as not one was seen."
+    elif floor is not None and ceiling is not None:
+        said = f"{of}, between {floor:,} and {ceiling:,} {_verb(ceiling, flagged)}: {_TOO_LITTLE}."
+    elif floor is not None:
+        said = f"{of}, at least {floor:,} {_verb(floor, flagged)}: {_no_more(sure, flagged)}."
+    elif ceiling is not None:
+        said = f"{of}, at most {ceiling:,} {_verb(ceiling, flagged)}: {_no_more(sure, flagged)}."
     else:
         why = sure.share.why_not or "there is no figure"
         return f"How often a verdict like this one is right is not known: too little was labelled ({why}).", ()
     return said, tuple(_basis(sure, marked, PLURALS[thing]))
+
+
+def _no_more(sure: Sureness, flagged: bool) -> str:
+    """Why one end is not known: nothing of one sort was seen, or there is too little of both."""
+    right = "right one " if flagged else ""
+    if sure.targets == 0:
+        return f"more can't be said, as not one {right}was seen"
+    if flagged and sure.targets == sure.like:
+        return "more can't be said, as not one wrong one was seen"
+    return _TOO_LITTLE
 
 
 def _verb(count: int, flagged: bool) -> str:

@@ -25,7 +25,7 @@ from llmclf.llm.runtime import Runtime
 from llmclf.render.tables import TableText, html_table, rich_table
 from llmclf.sweeps.cells import AXES, expand
 from llmclf.types import Costs
-from llmclf.workspace.run_results import RunResult, find_run
+from llmclf.workspace.run_results import RunResult, find_run, newest_run
 
 _File = KeywordFile | ProbeFile | LlmFile
 _HEADER = "[threshold_from]"
@@ -57,6 +57,13 @@ def choose_threshold(
     """
     found = files.find("classifier", name, runtime.workspace)
     file: _File = files.load("classifier", found.path)
+    if result.partial:
+        raise ConfigError(
+            "only a part of the items was asked, and a threshold needs all of them",
+            where=f"run {result.name}",
+            got=f"{len(result.predictions)} items",
+            fix=f"llmclf evaluate {name} --dataset {result.labels_from} (stored answers are not paid again)",
+        )
     task = load_task(file.task, runtime.workspace)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     _check_same(found, file, classifier, result, runtime)
@@ -129,6 +136,7 @@ class ThresholdStory:
         if self.origin is not None:
             wanted = ("run", "date", "positives", "dataset_hash", "configuration")
             rows += [(field.replace("_", " "), str(getattr(self.origin, field))[:40]) for field in wanted]
+            rows += [("expected", self.origin.expected)] if self.origin.expected else []
         return TableText(f"threshold of {self.classifier}", ("", "value"), tuple(rows), self.notes)
 
 
@@ -138,8 +146,11 @@ def threshold_story(name: str, runtime: Runtime) -> ThresholdStory:
     file: _File = files.load("classifier", found.path)
     origin = file.threshold_from
     if origin is None:
-        notes = ["It was written by hand, or is the default: no run says what it costs. Set it from one:"]
-        notes.append(f"llmclf threshold set {name} --from RUN")
+        notes = ["It was written by hand, or is the default: no run says what it costs."]
+        if isinstance(file, KeywordFile):
+            notes.append("Keywords have no score beside 0 and 1: what they flag is changed in their rules.")
+        else:
+            notes.append(f"Set it from a run: llmclf threshold set {name} --from RUN")
         return ThresholdStory(found.name, found.path, file.threshold, None, tuple(notes))
     task = load_task(file.task, runtime.workspace)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
@@ -149,6 +160,8 @@ def threshold_story(name: str, runtime: Runtime) -> ThresholdStory:
     stale = origin.configuration != classifier.configuration
     if stale:
         notes.append("Settings that decide scores changed since: it was chosen for another configuration.")
+    elif origin.threshold == file.threshold:
+        notes.append("It still holds: no setting that decides scores changed since.")
     if origin.scaling is not None:
         at = f"at {origin.scaling.prevalence * 100:.3g} % targets"
         notes.append(
@@ -178,8 +191,18 @@ def _check_same(found: Found, file: _File, classifier: Classifier, result: RunRe
             f"the run was not made with {found.name} as it is now, and a threshold belongs to one configuration",
             where=f"run {result.name}",
             problems=problems,
-            fix=f"llmclf evaluate {found.name} --dataset {result.dataset.name} (stored answers are not paid again)",
+            fix=_right_run(found.name, result, runtime),
         )
+
+
+def _right_run(name: str, result: RunResult, runtime: Runtime) -> str:
+    """The command that has the right run: the same labels again, the classifier's newest run, or a new one."""
+    if result.classifier == name:
+        return f"llmclf evaluate {name} --dataset {result.labels_from} (stored answers are not paid again)"
+    newest = newest_run(runtime.store, name)
+    if newest:
+        return f"its newest run: llmclf threshold set {name} --from {newest}"
+    return f"it has none yet: llmclf evaluate {name} --dataset DATASET, one with labels of its task"
 
 
 def _is_same(found: Found, file: _File, classifier: Classifier, result: RunResult, runtime: Runtime) -> bool:
@@ -233,6 +256,7 @@ def _origin(points: OperatingPoints, threshold: float, classifier: Classifier, r
         "threshold": threshold,
         "dataset_hash": result.dataset.content_hash,
         "configuration": classifier.configuration,
+        "expected": points.chosen.expected,
     }
     if isinstance(classifier, LlmClassifier):
         origin["scaling"] = {name: float(f"{value:.10g}") for name, value in asdict(points.scaling).items()}

@@ -14,7 +14,7 @@ from llmclf.classifiers.probe import ProbeClassifier
 from llmclf.config import ClassifierFile, LlmFile, ProbeFile, SweepFile, files, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
-from llmclf.errors import ConfigError
+from llmclf.errors import ConfigError, DataError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.evaluation.measure import check_choices
 from llmclf.llm.runtime import Runtime
@@ -48,7 +48,11 @@ def classify(
         return _predict(classifier, by_id, items, on_done)
     inputs = {"classifier": classifier.id, "conversations": sorted(c.content_hash for c in by_id.values())}
     run_id = kept_by.store.start_run(
-        "classify", inputs_hash=content_hash(inputs), config={"classifier": classifier.id}, versions=versions()
+        "classify",
+        inputs_hash=content_hash(inputs),
+        config={"classifier": classifier.id},
+        versions=versions(),
+        simulated=is_simulated(classifier),
     )
     with booked_on(kept_by, run_id):
         predictions = _predict(classifier, by_id, items, on_done)
@@ -92,6 +96,7 @@ def evaluate_classifier(
     max_items: int | None = None,
     seed: int = 0,
     prompt: str | None = None,
+    dataset_from: str = "",
     on_done: OnDone | None = None,
 ) -> tuple[Evaluation, str]:
     """(evaluation, run id) of the classifier `name` on a labelled dataset.
@@ -100,40 +105,44 @@ def evaluate_classifier(
     metadata) on both sides; the others answer as they are. `max_items` draws that many, the target
     in proportion, by the seed. `prompt` stands in for the prompt of an llm classifier. `beta` and
     `review_share` are as in `evaluate`. Predictions are recorded as a run of kind `evaluate`, which is `stopped`
-    where a cap left items out.
+    where a cap left items out. `dataset_from` is what `dataset` was loaded by: a path is kept with the run, which
+    can then be opened again.
     """
     check_choices(beta, review_share)
     found, file = _classifier_file(name, runtime, prompt)
     task = load_task(file.task, runtime.workspace)
-    labelled = dataset.for_task(task.name)
-    if max_items is not None:
-        labelled = take(labelled, max_items, task, seed)
+    labelled = labelled_items(dataset, task, max_items, seed)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     if isinstance(classifier, LlmClassifier):
         runtime.tell_simulator(labelled, task)
         classifier.check()
     learns = isinstance(file, ProbeFile)
     config = {"classifier": classifier.id, "folds": folds if learns else 0, "hold_out": list(hold_out), "seed": seed}
-    ran_with = {}
+    ran_with: dict[str, Any] = {"file": file.model_dump(mode="json")}
     if isinstance(classifier, LlmClassifier):
         text = classifier.prompt
         runtime.store.put_prompt(text.name, text.sha256, text.text)
-        ran_with = {"prompt_sha256": text.sha256}
+        ran_with["prompt_sha256"] = text.sha256
+    if dataset_from.endswith(".toml"):
+        ran_with["dataset_path"] = str(files.find("dataset", dataset_from, runtime.workspace).path.resolve())
+    if prompt is not None:
+        ran_with["name"] = with_prompt(found.name, prompt)
     run_id = runtime.store.start_run(
         "evaluate",
         inputs_hash=content_hash({**config, "dataset": labelled.content_hash}),
-        config={**config, "dataset": labelled.name, "max_items": max_items, "file": file.model_dump(mode="json")}
-        | ran_with,
+        config={**config, "dataset": labelled.name, "max_items": max_items, **ran_with},
         dataset_hash=labelled.content_hash,
         seed=seed,
         git_sha=git_sha(runtime.workspace or Path()),
         versions=versions(),
+        simulated=is_simulated(classifier),
     )
     with booked_on(runtime, run_id):
         if learns:
             predictions = cross_predict(
                 lambda: make_classifier(found.name, file, task), labelled, task, by=hold_out, k=folds, seed=seed
             )
+            _report(predictions, on_done)
         else:
             if isinstance(file, LlmFile) and file.shots:
                 classifier.fit(load_dataset(file.shots_from, runtime.workspace))
@@ -159,9 +168,7 @@ def plan_evaluation(
     """What `evaluate_classifier` would cost and send, with the same arguments; nothing is sent."""
     found, file = _classifier_file(name, runtime, prompt)
     task = load_task(file.task, runtime.workspace)
-    labelled = dataset.for_task(task.name)
-    if max_items is not None:
-        labelled = take(labelled, max_items, task, seed)
+    labelled = labelled_items(dataset, task, max_items, seed)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
     if isinstance(file, LlmFile) and file.shots:
         classifier.fit(load_dataset(file.shots_from, runtime.workspace))
@@ -229,6 +236,29 @@ def sweep_concurrency(name: str, workspace: str | Path | None = None) -> int:
     return file.concurrency
 
 
+def labelled_items(dataset: Dataset, task: Task, max_items: int | None, seed: int) -> Dataset:
+    """The examples that are labelled for the task, or `max_items` of them; DataError where none is."""
+    labelled = dataset.for_task(task.name)
+    if not len(labelled):
+        known = sorted({name for example in dataset.examples for name in example.labels})
+        raise DataError(
+            f"no example has a label of task {task.name!r}",
+            where=f"dataset {dataset.name}",
+            fix=f"it has labels of {', '.join(known)}" if known else "it has no label at all",
+        )
+    return labelled if max_items is None else take(labelled, max_items, task, seed)
+
+
+def is_simulated(classifier: Classifier) -> bool:
+    """True where a simulated vendor makes its answers up."""
+    return isinstance(classifier, LlmClassifier) and classifier.runtime.route(classifier.model.id).simulated
+
+
+def with_prompt(classifier: str, prompt: str) -> str:
+    """What people call a classifier with another prompt than its own."""
+    return f"{classifier} with prompt {prompt}"
+
+
 class booked_on:
     """Books the runtime's calls on a run; a run left by an exception is marked `failed` or `interrupted`."""
 
@@ -284,9 +314,14 @@ def _predict(
     if isinstance(classifier, LlmClassifier):
         return classifier.predict(conversations, items, on_done)
     predictions = classifier.predict(conversations, items)
+    _report(predictions, on_done)
+    return predictions
+
+
+def _report(predictions: Predictions, on_done: OnDone | None) -> None:
+    """Tells of predictions that were made at once."""
     for prediction in predictions if on_done else ():
         on_done(prediction)  # type: ignore[misc]
-    return predictions
 
 
 __all__ = [

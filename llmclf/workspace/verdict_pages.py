@@ -156,7 +156,7 @@ def _in_full(verdict: VerdictInFull) -> str:
     score = score_of(prediction)
     head = (
         f"{escape(str(prediction.item))}: is <b>{escape(str(verdict.true_label))}</b>, "
-        f"said <b>{escape(said_of(prediction))}</b>"
+        f"said <b>{escape(said_of(prediction, verdict.task))}</b>"
     )
     more = f' <span class="soft">{escape(score)}</span>' if score else ""
     body = "".join(

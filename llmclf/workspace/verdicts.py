@@ -18,8 +18,8 @@ from llmclf.evaluation.wrong import WRONG_KINDS, Wrong, WrongKind, verdicts_of, 
 from llmclf.render.conversation import for_terminal
 from llmclf.render.tables import counted
 from llmclf.store import Store
-from llmclf.types import Item, Prediction, Predictions, Task
-from llmclf.workspace.run_results import RunResult
+from llmclf.types import Item, Prediction, Predictions, Task, said_label
+from llmclf.workspace.run_results import RunResult, cell_numbers
 
 MEANINGS: Mapping[WrongKind, str] = {
     "missed": "targets that were not flagged, the least suspected first",
@@ -75,7 +75,7 @@ class WrongList:
             "items": self.items,
             "right": self.right,
             "counts": {kind: len(wrongs) for kind, wrongs in self.wrong.items()},
-            "verdicts": [_row(wrong) for wrong in self.listed],
+            "verdicts": [_row(wrong, self.task) for wrong in self.listed],
             "notes": list(self.notes),
         }
 
@@ -90,7 +90,7 @@ class WrongList:
             name = kind_name(kind, len(wrongs))
             yield Text(f"\n{len(wrongs)} {name}{': ' + MEANINGS[kind] if wrongs else ''}")
             for wrong in wrongs[: self.limit]:
-                yield Padding(Text(for_terminal(_line(wrong))), (0, 0, 0, 2), expand=False)
+                yield Padding(Text(for_terminal(_line(wrong, self.task))), (0, 0, 0, 2), expand=False)
                 if reason := reason_of(wrong.prediction):
                     yield Padding(Text(for_terminal(reason), style="dim"), (0, 0, 0, 6), expand=False)
             if len(wrongs) > self.limit:
@@ -138,6 +138,9 @@ def result_notes(result: RunResult) -> tuple[str, ...]:
         notes.append("SIMULATED: a made-up vendor answered; this says nothing about any model")
     if result.labels_changed:
         notes.append("the dataset has changed since the run: labels are as they stand now")
+    if result.partial:
+        asked = counted(len(result.predictions), "item")
+        notes.append(f"only {asked} were asked: a race dropped this cell, or its run ended before")
     return tuple(notes)
 
 
@@ -151,8 +154,9 @@ def run_name(result: RunResult, store: Store) -> str:
     )
     if not result.cell_id:
         return short
-    cells = [row["cell_id"] for row in store.cells(result.run_id)]
-    return f"{short}/{cells.index(result.cell_id) + 1}"
+    cells = store.cells(result.run_id)
+    numbers = dict(zip((row["cell_id"] for row in cells), cell_numbers(cells), strict=True))
+    return f"{short}/{numbers[result.cell_id]}"
 
 
 def show_command(item: Item, run: str) -> str:
@@ -166,9 +170,11 @@ def kind_name(kind: WrongKind, count: int) -> str:
     return f"{name}s" if kind == "false_alarm" and count != 1 else name
 
 
-def said_of(prediction: Prediction) -> str:
-    """What a prediction says in a few words: its label, or how it failed."""
-    return f"no answer ({prediction.error.kind})" if prediction.error is not None else str(prediction.label)
+def said_of(prediction: Prediction, task: Task) -> str:
+    """What a prediction comes to in a few words: the target where it flags, else another label; or how it failed."""
+    if prediction.error is not None:
+        return f"no answer ({prediction.error.kind})"
+    return said_label(prediction.flagged, prediction.label, task.target)
 
 
 def score_of(prediction: Prediction) -> str:
@@ -240,12 +246,12 @@ def _kind(given: str) -> WrongKind:
     raise ConfigError("there is no such kind of wrong verdict", where="--kind", got=given, fix=nearest(given, names))
 
 
-def _line(wrong: Wrong) -> str:
-    facts = [f"is {wrong.true_label}", f"said {said_of(wrong.prediction)}", score_of(wrong.prediction)]
+def _line(wrong: Wrong, task: Task) -> str:
+    facts = [f"is {wrong.true_label}", f"said {said_of(wrong.prediction, task)}", score_of(wrong.prediction)]
     return f"{wrong.prediction.item}: {', '.join(fact for fact in facts if fact)}"
 
 
-def _row(wrong: Wrong) -> dict[str, Any]:
+def _row(wrong: Wrong, task: Task) -> dict[str, Any]:
     prediction = wrong.prediction
     return {
         "id": str(prediction.item),
@@ -254,6 +260,7 @@ def _row(wrong: Wrong) -> dict[str, Any]:
         "turn": prediction.turn,
         "true_label": wrong.true_label,
         "label": prediction.label,
+        "said": said_of(prediction, task),
         "score": prediction.score,
         "threshold": prediction.threshold,
         "error": None if prediction.error is None else prediction.error.kind,

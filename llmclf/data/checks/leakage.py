@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from llmclf.data.checks.findings import Finding, finding
-from llmclf.types import Dataset, Example
+from llmclf.types import Dataset, groups_of
 
 WHAT_IT_MEANS = "a classifier that learned from one side has seen the other, and figures flatter it"
 
@@ -32,7 +32,7 @@ def leakage_findings(
         *finding(
             "leak_groups",
             "error",
-            _crossing(splits, lambda example: example.group_or_conversation),
+            _crossing_groups(splits, {id for pair in crossing_pairs for id in pair}),
             f"are groups with examples in more than one part of the split: {WHAT_IT_MEANS}. Split by group.",
         ),
         *finding(
@@ -60,12 +60,15 @@ def leakage_findings(
     ]
 
 
-def _crossing(splits: Mapping[str, Dataset], key: Callable[[Example], str]) -> list[str]:
+def _crossing_groups(splits: Mapping[str, Dataset], in_pairs: Collection[str]) -> list[str]:
+    """Groups in several parts; one that is nothing but pairs which are in several parts is told of as those."""
+    held = [(name, example) for name, part in splits.items() for example in part.examples]
     parts: dict[str, set[str]] = defaultdict(set)
-    for name, part in splits.items():
-        for example in part.examples:
-            parts[key(example)].add(name)
-    return sorted(value for value, names in parts.items() if len(names) > 1)
+    members: dict[str, set[str]] = defaultdict(set)
+    for (name, example), group in zip(held, groups_of(example for _, example in held), strict=True):
+        parts[group].add(name)
+        members[group].add(example.conversation_id)
+    return sorted(group for group, names in parts.items() if len(names) > 1 and members[group].difference(in_pairs))
 
 
 def _crossing_pairs(splits: Mapping[str, Dataset], homes: Mapping[str, set[str]]) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import math
 from llmclf.types import Estimate
 
 _LEAST = 1e-6
+_ROUNDING = 1e-12  # sums of shares miss 1 by so much
 
 
 def rate_text(share: float, spec: str = ".2f") -> str:
@@ -21,6 +22,8 @@ def rate_text(share: float, spec: str = ".2f") -> str:
     digits = int(spec[1:-1])
     if 0 < size < _LEAST:
         return f"<{_LEAST:f}{kind.removesuffix('f')}"
+    if _ROUNDING < whole - size < _LEAST:
+        return f">{whole - _LEAST:f}{kind.removesuffix('f')}"
     if 0 < size < 1:
         digits = max(digits, 1 - math.floor(math.log10(size)))
     if _LEAST <= whole - size < 0.5 * 10**-digits:
