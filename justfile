@@ -3,10 +3,10 @@
 default: lint types test
 
 test *arguments:
-    pytest {{arguments}}
+    pytest -n 2 {{arguments}}
 
 test-all:
-    pytest -m "slow or not slow"
+    pytest -n 2 -m "slow or not slow"
 
 lint:
     ruff format --check .

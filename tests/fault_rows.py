@@ -141,7 +141,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         ),
     ),
     "The connection": (
-        Fault("connection refused", lambda form: [], "connection", 0, timeout=2.0, takes=(0, 6), nobody_listens=True),
+        Fault("connection refused", lambda form: [], "connection", 0, timeout=5.0, takes=(0, 6), nobody_listens=True),
         _once("reset mid-body, once", lambda form: replace(form.says(TEXT), reset_after=40), lost=1),
         _once("stream cut short, once", lambda form: cut_short(form.says(TEXT), 40), lost=1),
         Fault(

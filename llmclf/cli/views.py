@@ -8,6 +8,7 @@ from typing import Any
 
 from llmclf.render.conversation import for_terminal
 from llmclf.types import Conversation, Prediction, Predictions, Task
+from llmclf.types.prediction import said_label
 
 _SCORE_DIGITS = 12
 
@@ -48,7 +49,8 @@ def _one(prediction: Prediction, task: Task) -> Iterable[Any]:
         yield Text(for_terminal(prediction.error.message))
         return
     style = "bold red" if prediction.flagged else "bold green"
-    yield Text(f"{prediction.label}{'   (flagged)' if prediction.flagged else ''}", style=style)
+    said = said_label(prediction.flagged, prediction.label, task.target)
+    yield Text(f"{said}{'   (flagged)' if prediction.flagged else ''}", style=style)
     if prediction.score is not None:
         limit = f", threshold {prediction.threshold:.2f}" if prediction.threshold is not None else ""
         yield Text(f"score {prediction.score:.3f} by {prediction.score_method}{limit}")
