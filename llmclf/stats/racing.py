@@ -143,7 +143,7 @@ def extra_low(parts: ArrayLike, swing: ArrayLike, asked: Asked, alpha: float) ->
             fourth += part**2 / (count + 1)
     freedom = variance**2 / np.where(fourth > 0, fourth, 1.0)  # Satterthwaite's, over the strata
     student = stdtrit(np.maximum(freedom, 1.0), alpha)
-    low = total[:, None] - total[None, :] + student * np.sqrt(variance)
+    low: Floats = total[:, None] - total[None, :] + student * np.sqrt(variance)
     low -= _ROUNDING * (np.abs(total)[:, None] + np.abs(total)[None, :])  # equal parts in another order: a tie
     low[unknown, :] = low[:, unknown] = -np.inf
     np.fill_diagonal(low, -np.inf)
