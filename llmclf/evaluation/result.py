@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from llmclf.errors import MissingPieceError
-from llmclf.render.tables import html_table, rich_table
+from llmclf.render.tables import data_frame, html_table, rich_table
 from llmclf.types import Costs, Estimate
 
 FIGURES = (
@@ -156,13 +155,7 @@ class Evaluation:
 
     def to_frame(self) -> Any:
         """`to_rows()` as a pandas DataFrame; MissingPieceError where pandas is not installed."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingPieceError(
-                "data frames need pandas", where="Evaluation.to_frame", fix="pip install 'llmclf[tables]'"
-            ) from error
-        return pd.DataFrame(self.to_rows())
+        return data_frame(self.to_rows())
 
     def __rich__(self) -> Any:
         from llmclf.evaluation.table import table_of

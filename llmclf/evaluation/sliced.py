@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import match
 from llmclf.evaluation.parts import Parts
 from llmclf.evaluation.slicing import Cut, cuts
-from llmclf.render.tables import html_table, rich_table
+from llmclf.render.tables import data_frame, html_table, rich_table
 from llmclf.stats import difference_p, holm
 from llmclf.types import Dataset, Estimate, Predictions, Task
 
@@ -107,13 +106,7 @@ class Slices:
 
     def to_frame(self) -> Any:
         """`to_rows()` as a pandas DataFrame; MissingPieceError where pandas is not installed."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingPieceError(
-                "data frames need pandas", where="Slices.to_frame", fix="pip install 'llmclf[tables]'"
-            ) from error
-        return pd.DataFrame(self.to_rows())
+        return data_frame(self.to_rows())
 
     def __rich__(self) -> Any:
         from llmclf.evaluation.sliced_table import table_of

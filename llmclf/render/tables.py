@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
+from llmclf.errors import MissingPieceError
 from llmclf.render.conversation import for_terminal
 from llmclf.types import Estimate
 
@@ -228,3 +229,12 @@ class _Narrow:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield from console.render(self.inner, options.update(width=min(WIDTH, options.max_width)))
+
+
+def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """The rows as a pandas DataFrame; MissingPieceError where pandas is not installed."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise MissingPieceError("data frames need pandas", fix="pip install 'llmclf[tables]'") from error
+    return pandas.DataFrame(list(rows))

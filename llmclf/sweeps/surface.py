@@ -17,6 +17,7 @@ from llmclf.config import LimitsTable, PaceRow
 from llmclf.data.spreadsheet import guarded
 from llmclf.evaluation import evaluate
 from llmclf.evaluation.volume import items_per_conversation
+from llmclf.render.tables import data_frame
 from llmclf.stats import front
 from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
@@ -276,9 +277,7 @@ class Surface:
 
     def to_frame(self) -> Any:
         """`to_rows()` as a pandas DataFrame; MissingPieceError without pandas."""
-        from llmclf.sweeps.views import frame
-
-        return frame(self.to_rows())
+        return data_frame(self.to_rows())
 
     def __rich__(self) -> RenderableType:
         from llmclf.sweeps.views import terminal

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 
-from llmclf.errors import MissingPieceError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.notes import percent
 from llmclf.evaluation.volume import volume_sentence
@@ -231,12 +229,3 @@ def hours_text(seconds: float | None) -> str:
 def is_promised(cell: MeasuredCell) -> bool:
     """True where its seconds are what a vendor promises of a batch."""
     return cell.state == "done" and cell.cell.plan is not None and cell.cell.plan.kind == "batch"
-
-
-def frame(rows: Sequence[dict[str, Any]]) -> Any:
-    """The rows as a pandas DataFrame."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingPieceError("a data frame needs pandas", fix="pip install 'llmclf[tables]'") from error
-    return pandas.DataFrame(list(rows))
