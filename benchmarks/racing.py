@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from racing_worlds import FAMILIES, Floats, Grid, bullshit_bench, misguided_attention, simulated_grid
 
 from llmclf.stats import clopper_pearson
-from llmclf.stats.racing import AS_FAST, Asked, Keep, Racers, deal_rounds, level, losses
+from llmclf.stats.front import AS_GOOD_AS_AT_ONCE
+from llmclf.stats.racing import Asked, Keep, Racers, deal_rounds, level, losses
 
 RISK = 0.05
 FIRST_SEED = 1000  # seeds below it served to choose first share, growth and allocation
@@ -76,7 +77,7 @@ def front_chances(grid: Grid, seed: int, resamples: int) -> Floats:
         inside = np.flatnonzero(grid.stratum == code)
         times[:, inside] = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside)), resamples)
     p95 = np.empty((resamples, len(grid.usd)))
-    for cell, seconds in enumerate(np.maximum(grid.seconds, AS_FAST)):
+    for cell, seconds in enumerate(np.maximum(grid.seconds, AS_GOOD_AS_AT_ONCE)):
         order = np.argsort(seconds)
         reached = np.cumsum(times[:, order], axis=1) >= 0.95 * n
         p95[:, cell] = seconds[order][reached.argmax(axis=1)]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import resource
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from hypothesis import given, strategies as st
 from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_task, make_workspace, task_of
 
 from llmclf.cli import run as command
-from llmclf.errors import ConfigError
+from llmclf.errors import DataError
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import Surface, run, write_report
 from llmclf.sweeps.report import report_html, script_json
@@ -342,8 +343,24 @@ def test_personal_data_stays_out(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """The message says where."""
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(DataError, match="this is a folder") as caught:
         write_report(make_surface(make_dataset()), tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_disk_that_runs_full_leaves_the_earlier_report_whole(tmp_path: Path) -> None:
+    """The new file takes the name only when all of it is written; what was begun is taken away."""
+    page = tmp_path / "report.html"
+    page.write_text("yesterday's")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(DataError, match="can't be written"):
+            write_report(make_surface(make_dataset()), page)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert page.read_text() == "yesterday's"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
 
 
 @given(

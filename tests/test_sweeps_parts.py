@@ -17,7 +17,7 @@ from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, m
 
 from llmclf.cli import run
 from llmclf.config import PaceRow, ProvisionedPlan
-from llmclf.errors import ConfigError
+from llmclf.errors import ConfigError, DataError
 from llmclf.llm.plans import Plan
 from llmclf.llm.prices import Price, Tier
 from llmclf.llm.runtime import Runtime
@@ -260,7 +260,7 @@ def test_a_surface_is_written_as_the_suffix_says(tmp_path: Path) -> None:
     assert row["invalid_rate"] == "0.0"
     assert document["months"]["rows"][0]["label"] == "paid"
     assert write_surface(surface, tmp_path / "x.html").read_text().startswith("<!")
-    with pytest.raises(ConfigError, match="can't be written"):
+    with pytest.raises(DataError, match="can't be written"):
         write_surface(surface, tmp_path / "x.csv" / "y.json")
     for name in ("race.pdf", "x.xlsx", "x"):
         with pytest.raises(ConfigError, match=r"let its name end in \.html, \.htm, \.json or \.csv"):

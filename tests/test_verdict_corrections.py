@@ -173,6 +173,18 @@ def test_a_false_alarm_becomes_a_hard_negative(folder: Path, capsys: Out) -> Non
     assert run(["data", "check", "hard_negatives"]) == 0
 
 
+def test_a_hard_negative_that_was_killed_halfway_is_finished_by_the_next(folder: Path, capsys: Out) -> None:
+    """The data files were written and the dataset's own was not: the same command makes it."""
+    command = ["show", "hostile", "--hard-negative", "--by", "Kim"]
+    assert run(command) == 0
+    path = folder / "configs/datasets/hard_negatives.toml"
+    whole = path.read_bytes()
+    path.unlink()
+    assert run(command) == 0
+    assert path.read_bytes() == whole
+    assert len(load_dataset("hard_negatives", folder)) == 1
+
+
 def test_a_target_is_no_hard_negative(folder: Path, capsys: Out) -> None:
     """Nor does an odd name, or the dataset itself, take one; no file is made."""
     assert run(["show", "plain", "--hard-negative", "--by", "Kim"]) == 1

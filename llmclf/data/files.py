@@ -69,6 +69,19 @@ def atomic_writer(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
         raise file_error(path, error, writing=True) from error
 
 
+def write_whole(path: Path, text: str, *, private: bool = False) -> None:
+    """Writes a text file as UTF-8, whole or not at all, and makes its folder; see `atomic_writer`.
+
+    A lone surrogate, which JSON can carry, has no bytes and becomes a question mark.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_error(path, error, writing=True) from error
+    with atomic_writer(path, private=private) as file:
+        file.write(text.encode("utf-8", "replace"))
+
+
 def refuse_overwriting(targets: Sequence[Path], sources: Sequence[Path], fix: str) -> None:
     """Raises ConfigError that lists every target that is there already, is a source, or is named twice."""
     read = {path.resolve() for path in sources}

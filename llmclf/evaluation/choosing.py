@@ -245,7 +245,7 @@ def _notes(made: OperatingPoints, items: Scored, basis: Drawn) -> Iterator[str]:
         yield f"A flag pays from a chance of {percent(bayes_threshold(made.costs))}, which is this score."
     if chosen.threshold == 0:
         yield "It flags everything: that is what is asked for, but no classifier is needed for it."
-    none, dollars = 1000 * made.costs.prevalence * made.costs.missed_usd, chosen.dollars_per_1000
+    none, dollars = made.costs.flag_nothing_usd, chosen.dollars_per_1000
     if dollars is not None and dollars.value is not None and dollars.value >= none:
         yield f"To flag nothing would cost {usd_text(none)} per 1,000: at these prices this threshold does not pay."
     for point in made.points:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, stdtrit
 
 from llmclf.errors import DataError
+from llmclf.stats.front import AS_GOOD_AS_AT_ONCE
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -29,8 +30,6 @@ FIRST_SHARE = 0.05
 """Share of the items in the first round."""
 GROWTH = 1.25
 """How many times as many items have been asked about after each further round."""
-AS_FAST = 0.1
-"""Seconds under which all cells are equally fast: nobody waits for the difference."""
 _NONE = 1 + 1e-12
 _ROUNDING = 1e-9
 Keep = Literal["winner", "front"]
@@ -242,7 +241,7 @@ def losses(racers: Racers, asked: Asked, rivals: ArrayLike, *, keep: Keep, alpha
     beats = (extra > 0) & np.asarray(rivals, dtype=bool)
     if keep == "front":
         beats &= extra_low(racers.missed, racers.missed_swing, asked, alpha) > 0
-        fastest, slowest = quantile_bounds(np.maximum(racers.seconds, AS_FAST), 0.95, asked, alpha / 2)
+        fastest, slowest = quantile_bounds(np.maximum(racers.seconds, AS_GOOD_AS_AT_ONCE), 0.95, asked, alpha / 2)
         beats &= slowest[None, :] <= fastest[:, None]
     found = []
     for cell in np.flatnonzero(beats.any(axis=1)):

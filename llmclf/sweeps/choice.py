@@ -107,7 +107,7 @@ def choose(
     rivals = [other.cell for other in ahead if not other.decided]
     positives = dataset.labels(task.name).count(task.target)
     limited = any(cell.beyond for cell in known)
-    standing = _Standing(first, ahead, chance, limited, flag_nothing_usd(costs), positives, f"per 1,000 {task.unit}s")
+    standing = _Standing(first, ahead, chance, limited, costs.flag_nothing_usd, positives, f"per 1,000 {task.unit}s")
     sentence = " ".join([standing.sentence(), *_left_out(real)])
     pays = standing.pays
     cell = None if rivals or pays is False else first
@@ -184,11 +184,6 @@ def _one_plan_each(cells: Sequence[MeasuredCell]) -> list[MeasuredCell]:
     for cell in cells:
         cheapest.setdefault(cell.cell.answers_id, cell)
     return list(cheapest.values())
-
-
-def flag_nothing_usd(costs: Costs) -> float:
-    """Dollars per 1,000 items of having no classifier at all: every target is missed."""
-    return 1000 * costs.prevalence * costs.missed_usd
 
 
 @dataclass(frozen=True)

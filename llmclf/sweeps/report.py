@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from llmclf.errors import ConfigError
+from llmclf.data.files import write_whole
 from llmclf.evaluation.notes import percent
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_cells import group_sections, plot_data
@@ -35,15 +35,11 @@ def write_report(surface: Surface, path: str | Path) -> Path:
     """Writes the report of a sweep to `path` and returns it: about 5 MB, nearly all of it plotly.js.
 
     Texts of conversations are those of `surface.dataset`, which are redacted where the workspace
-    keeps them so. Raises ConfigError where the file can't be written.
+    keeps them so. An earlier file stays whole until the new one is. Raises DataError where it
+    can't be written.
     """
     target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # a lone surrogate, which JSON can carry, has no bytes
-        target.write_bytes(report_html(surface).encode("utf-8", "replace"))
-    except OSError as error:
-        raise ConfigError(f"the report can't be written: {error.strerror}", where=str(target)) from error
+    write_whole(target, report_html(surface))
     return target
 
 

@@ -21,7 +21,7 @@ from llmclf.render.tables import data_frame
 from llmclf.stats import front
 from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
-from llmclf.sweeps.choice import Choice, choose, flag_nothing_usd, unfinished
+from llmclf.sweeps.choice import Choice, choose, unfinished
 from llmclf.sweeps.families import with_efforts, with_one_progress
 from llmclf.sweeps.measured import MeasuredCell, judged
 from llmclf.sweeps.monthly import NOT_FINISHED, PEAK, TIMES, Months, months
@@ -101,7 +101,7 @@ class Surface:
     @property
     def flag_nothing_usd(self) -> float:
         """Dollars per 1,000 conversations of having no classifier at all: every target is missed."""
-        return flag_nothing_usd(self.costs)
+        return self.costs.flag_nothing_usd
 
     def pareto(self) -> tuple[MeasuredCell, ...]:
         """Real cells that no other real cell beats in dollars and in p95 seconds, cheapest first.

@@ -91,7 +91,7 @@ def tipping_prices(cells: Sequence[MeasuredCell], costs: Costs) -> tuple[Tipping
     if not known:
         return ()
     usd = {cell.label: cell.usd.value or 0.0 for cell in known}
-    usd[FLAG_NOTHING] = 1000 * costs.prevalence * costs.missed_usd
+    usd[FLAG_NOTHING] = costs.flag_nothing_usd
     best = min(usd, key=lambda label: usd[label])
     own = next((_model(cell) for cell in known if cell.label == best), "")
     made = []

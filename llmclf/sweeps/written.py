@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llmclf.data.files import write_whole
 from llmclf.errors import ConfigError
 from llmclf.sweeps.report import write_report
 from llmclf.sweeps.surface import Surface
@@ -25,7 +26,8 @@ def check_suffix(path: str | Path) -> None:
 def write_surface(surface: Surface, path: str | Path) -> Path:
     """Writes a surface by the suffix of `path` and returns it: the page, `.json` (`to_json`) or `.csv` (`to_csv`).
 
-    Folders are made. Raises ConfigError where the suffix is none of `SUFFIXES` or the file can't be written.
+    Folders are made, and an earlier file stays whole until the new one is. Raises ConfigError where the suffix is none
+    of `SUFFIXES`, DataError where the file can't be written.
     """
     check_suffix(path)
     target = Path(path)
@@ -33,10 +35,5 @@ def write_surface(surface: Surface, path: str | Path) -> Path:
     form = forms.get(target.suffix.lower())
     if form is None:
         return write_report(surface, target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # a lone surrogate, which JSON can carry, has no bytes
-        target.write_bytes(form().encode("utf-8", "replace"))
-    except OSError as error:
-        raise ConfigError(f"the report can't be written: {error.strerror}", where=str(target)) from error
+    write_whole(target, form())
     return target

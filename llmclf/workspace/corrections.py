@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.config import DatasetFile, files
-from llmclf.data.files import atomic_writer, file_error
+from llmclf.data.files import atomic_writer, file_error, write_whole
 from llmclf.data.parse import parse_line
 from llmclf.data.read import read_conversations, read_examples
 from llmclf.data.write import write_conversations, write_examples
@@ -151,13 +151,13 @@ def add_hard_negative(
         annotations=(*(one for one in example.annotations if not _same_voice(one, said)), said),
     )
     before = read_examples(labels).examples if labels.is_file() else ()
-    if any(one.item == example.item for one in before):
-        return HardNegative(str(example.item), to, dataset_path, False, len(before))
-    _add_conversation(conversations, result, example)
-    write_examples(labels, (*before, added))
-    if not dataset_path.is_file():
+    new = not any(one.item == example.item for one in before)
+    if new:
+        _add_conversation(conversations, result, example)
+        write_examples(labels, (*before, added))
+    if not dataset_path.is_file():  # also where an earlier run was killed before it came to that
         _write_dataset_file(dataset_path, to, task)
-    return HardNegative(str(example.item), to, dataset_path, True, len(before) + 1)
+    return HardNegative(str(example.item), to, dataset_path, new, len(before) + new)
 
 
 def _result(verdict: VerdictInFull) -> RunResult:
@@ -327,8 +327,8 @@ def _add_conversation(path: Path, result: RunResult, example: Example) -> None:
 
 
 def _write_dataset_file(path: Path, name: str, task: Task) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    write_whole(
+        path,
         f"# Verdicts that were false alarms, or nearly: {task.name} must stay quiet on them.\n"
         f"#   llmclf data check {name}\n"
         "version = 1\n"
@@ -337,5 +337,4 @@ def _write_dataset_file(path: Path, name: str, task: Task) -> None:
         "[design]\n"
         'kind = "unknown"\n'
         'note = "Picked because a classifier was wrong on them: no rate follows from them."\n',
-        encoding="utf-8",
     )

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from llmclf.data.files import atomic_writer
+from llmclf.data.files import write_whole
 from llmclf.render.conversation import spoken_text
 from llmclf.workspace.explaining import Explanation, Passage, label_words
 from llmclf.workspace.showing import CallText, OtherVerdict, VerdictInFull
@@ -25,8 +25,7 @@ _STAMP = '<p><span class="stamp">SIMULATED: made-up answers, not a measurement</
 
 def write_page(path: Path, html: str) -> None:
     """Writes a page that its owner alone can read (mode 0600, where the file is new); whole, or not at all."""
-    with atomic_writer(path, private=True) as file:
-        file.write(html.encode("utf-8", "replace"))  # a lone surrogate, which JSON can carry, has no bytes
+    write_whole(path, html, private=True)
 
 
 def explain_page(explained: Explanation) -> str:
