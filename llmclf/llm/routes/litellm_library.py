@@ -26,6 +26,9 @@ def load_litellm() -> Any:
         else:
             with warnings.catch_warnings():  # it sets filters of its own for the whole process
                 warnings.simplefilter("ignore")
+                # litellm imports it at the first call, in two threads at once: one then finds it half made
+                with contextlib.suppress(ImportError):
+                    import httpx2  # noqa: F401
                 import litellm
 
                 litellm.ModelResponse()  # pydantic warns when it builds this class, at its first use
