@@ -57,7 +57,9 @@ def true_recall(threshold: float) -> float:
 
 
 @settings(max_examples=60)
-@given(st.floats(0, 200), st.floats(0, 20), st.floats(0, 10), shares)
+@given(
+    st.just(0.0) | st.floats(1e-6, 200), st.just(0.0) | st.floats(1e-6, 20), st.just(0.0) | st.floats(1e-6, 10), shares
+)
 def test_a_flag_pays_from_the_bayes_threshold(missed: float, alarm: float, minutes: float, chance: float) -> None:
     """An item of any chance is cheaper flagged exactly where its chance reaches the threshold, as dollars count it."""
     costs = Costs(missed_usd=missed, false_alarm_usd=alarm, review_minutes=minutes, prevalence=chance)
