@@ -178,7 +178,7 @@ def test_a_runtime_that_nobody_closes_ends_quietly(backend, wire: Wire, workspac
         " max_usd=1))\n"
         "print(classifier.classify(llmclf.Conversation.from_messages([{'role': 'user', 'content': 'Hi'}])).label)\n"
     )
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    command = [sys.executable, "-W", "error", "-c", code]
     result = subprocess.run(command, cwd=workspace, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (0, "clean\n", "")
     assert [row["state"] for row in calls(workspace / "s.db")] == ["done"]

@@ -485,7 +485,7 @@ def test_nothing_is_left_open(write, wire) -> None:
         thread.join()
     """
     wire.next(chat("x"), chat("x", delay=30.0))
-    command = [sys.executable, "-X", "dev", "-c", dedent(code)]
+    command = [sys.executable, "-W", "always", "-c", dedent(code)]
     found = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
     assert found.stderr == ""
     assert len(wire.received) == 2
