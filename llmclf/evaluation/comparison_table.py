@@ -14,11 +14,11 @@ from llmclf.render.conversation import for_terminal
 from llmclf.render.rates import rate_text
 from llmclf.render.tables import TableText, counted, html_table, rich_table, seconds_text, usd_text
 from llmclf.stats import Discordance, MoreLabels
+from llmclf.stats.paired import MOST_LABELS
 from llmclf.types import Estimate
 
 MOST_LISTED = 10
 """Gains, losses and failures that are shown of each."""
-_MOST_LABELS = "100,000"
 _LONGEST_SETTING = 28
 
 
@@ -103,7 +103,7 @@ def _figures(comparison: Comparison) -> TableText:
 
 def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
     a, b = comparison.a, comparison.b
-    quiet = (_complement(a.specificity), _complement(b.specificity))
+    quiet = (a.specificity.complement(), b.specificity.complement())
     rows = [
         ("dollars per 1,000", _cell(a.dollars_per_1000, usd_text), _cell(b.dollars_per_1000, usd_text),
          _cell(comparison.dollars, _signed_usd)),
@@ -188,19 +188,13 @@ def _more(more: MoreLabels | None) -> str:
     if more is None:
         return ""
     if more.low is None:
-        return f"No number of labels up to {_MOST_LABELS} would decide."
+        return f"No number of labels up to {MOST_LABELS:,} would decide."
     targets = f"{more.positives:,} of them {'a target' if more.positives == 1 else 'targets'}"
     if more.labels is None:
         larger = f"about {more.low:,} if it is larger"
-        return f"No number of labels up to {_MOST_LABELS} would decide at that difference; {larger}."
-    high = f"{more.high:,}" if more.high is not None else f"more than {_MOST_LABELS}"
+        return f"No number of labels up to {MOST_LABELS:,} would decide at that difference; {larger}."
+    high = f"{more.high:,}" if more.high is not None else f"more than {MOST_LABELS:,}"
     return f"About {more.labels:,} more labels would decide ({targets}; {more.low:,} to {high} are likely)."
-
-
-def _complement(rate: Estimate) -> Estimate:
-    """One minus a rate, its interval turned round."""
-    value, low, high = (None if end is None else 1 - end for end in (rate.value, rate.high, rate.low))
-    return Estimate(value, low, high, rate.method, why_not=rate.why_not)
 
 
 def _cell(estimate: Estimate, text: Callable[[float], str]) -> str:

@@ -2,6 +2,7 @@
 
 proportion   one share of independent or grouped trials: Wilson, Clopper-Pearson, Jeffreys
 sampling     how labelled items stand for a population: strata, weights, groups
+interval     from draws of a figure to its interval
 totals       likely numbers of population items in each cell
 stratified   recall, precision, specificity, prevalence, flag rate, F-beta
 judged       prevalence from verdicts on everything and labels on a part

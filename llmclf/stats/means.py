@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmclf.errors import DataError
+from llmclf.stats.interval import central
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.stratified import METHOD
 from llmclf.stats.totals import DRAWS, Unseen, cell_totals
@@ -49,6 +50,4 @@ def bounded_mean(
     rare = [[cell for cell in range(1, 1 + len(levels)) if cell != usual]]
     totals = cell_totals(cells, 1 + len(levels), sampling, unseen, rare=rare, draws=draws, seed=seed)[:, 1:]
     value = float(np.average(given[counted], weights=sampling.weight[counted]))
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(totals @ levels / totals.sum(axis=1), [tail, 1 - tail]))
-    return Estimate(value, min(low, value), max(high, value), METHOD)
+    return Estimate(value, *central(totals @ levels / totals.sum(axis=1), value, level), METHOD)

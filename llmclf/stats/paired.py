@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, ndtri
 
 from llmclf.errors import DataError
+from llmclf.stats.interval import central
 from llmclf.stats.projection import PRICE_UNKNOWN, price_of_cells
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.stratified import (
@@ -177,7 +178,7 @@ def discordance(pairs: Paired, of: Literal["targets", "others"]) -> Discordance:
     if of == "targets":
         step = (pairs.b == FOUND).astype(int) - (pairs.a == FOUND)
     else:
-        both = (pairs.a > FALSE_ALARM - 1) & (pairs.a != FAILED_OTHER) & (pairs.b != FAILED_OTHER)
+        both = (pairs.a >= FALSE_ALARM) & (pairs.a != FAILED_OTHER) & (pairs.b != FAILED_OTHER)
         step = np.where(both, (pairs.a == FALSE_ALARM).astype(int) - (pairs.b == FALSE_ALARM), 0)
     gains, losses = int((step > 0).sum()), int((step < 0).sum())
     if pairs.group is None:
@@ -282,9 +283,7 @@ def _difference(
             "no negatives" if positives == len(pairs) else "no positives" if not positives else "nothing both answered"
         )
         return Estimate.unknown(f"{absent}: the difference can't be known", n_positives=positives, method=METHOD)
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(of(pairs.draws), [tail, 1 - tail]))
-    low, high = min(low, value), max(high, value)
+    low, high = central(of(pairs.draws), value, level)
     if positives >= least:
         return Estimate(value, low, high, METHOD, positives, share)
     noun = "positive" if positives == 1 else "positives"

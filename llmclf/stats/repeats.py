@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc
 
 from llmclf.errors import DataError
+from llmclf.stats.interval import central
 from llmclf.stats.means import bounded_mean
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.stratified import LEAST_POSITIVES, METHOD
@@ -206,9 +207,7 @@ def _shares_of_noise(
 
 
 def _estimate(value: float, drawn: Floats, seen: int, level: float) -> Estimate:
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    low, high = min(low, value), max(high, value)
+    low, high = central(drawn, value, level)
     if seen >= LEAST_POSITIVES:
         return Estimate(value, low, high, _BOOTSTRAP)
     return Estimate(None, low, high, _BOOTSTRAP, why_not=f"needs {LEAST_POSITIVES - seen} more targets at least")

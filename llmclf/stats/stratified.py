@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmclf.errors import ConfigError, DataError
+from llmclf.stats.interval import central
 from llmclf.stats.sampling import Sampling
 from llmclf.stats.totals import DRAWS, Unseen, cell_totals
 from llmclf.types import Estimate
@@ -218,9 +219,7 @@ def interval_of(
 
     Below `least` items of the kind it rests on (`seen`) it has no value and says how many more it needs.
     """
-    tail = (1 - level) / 2
-    low, high = (float(end) for end in np.quantile(values, [tail, 1 - tail]))
-    low, high = min(low, value), max(high, value)
+    low, high = central(values, value, level)
     share, positives = confusion.largest_weight_share, confusion.n_positives
     if seen >= least:
         return Estimate(value, low, high, method, positives, share)

@@ -126,7 +126,7 @@ class MeasuredCell:
     @property
     def false_alarms(self) -> Estimate:
         """Share of the items without the target that were flagged: 1 - specificity."""
-        return Estimate.unknown(self.why_none) if self.figures is None else complement(self.figures.specificity)
+        return Estimate.unknown(self.why_none) if self.figures is None else self.figures.specificity.complement()
 
     @property
     def why_none(self) -> str:
@@ -267,19 +267,6 @@ def _paid_nano(predictions: Predictions) -> int | None:
     costs = predictions.column("cost_nano_usd")
     known = [cost for cost in costs if cost is not None]
     return sum(known) if known or not costs else None
-
-
-def complement(estimate: Estimate) -> Estimate:
-    """1 - the estimate, with its interval the other way round."""
-    value, low, high = estimate.value, estimate.low, estimate.high
-    return Estimate(
-        None if value is None else 1 - value,
-        None if high is None else 1 - high,
-        None if low is None else 1 - low,
-        method=estimate.method,
-        n_positives=estimate.n_positives,
-        why_not=estimate.why_not,
-    )
 
 
 def _limits_broken(evaluation: Evaluation, parts: Parts | None, limits: LimitsTable, items: float) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,7 +14,7 @@ from llmclf.evaluation.volume import volume_sentence
 from llmclf.llm.plans import BATCH, HOURS_PER_MONTH
 from llmclf.render.tables import TableText, html_table, rich_table
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.sweeps.parts import Parts, scaled
+from llmclf.sweeps.parts import Parts
 from llmclf.sweeps.tipping import FLAG_NOTHING
 from llmclf.types import Costs, Estimate
 
@@ -165,11 +165,11 @@ def _month(
         times=factor,
         conversations=conversations,
         model_usd=model,
-        review=scaled(parts.review, thousands),
-        review_hours=scaled(parts.review_hours, thousands),
-        missed=scaled(parts.missed, thousands),
-        false_alarms=scaled(parts.false_alarms, thousands),
-        total=_plus(scaled(cell.usd, thousands), model - usual),
+        review=parts.review.scaled(thousands),
+        review_hours=parts.review_hours.scaled(thousands),
+        missed=parts.missed.scaled(thousands),
+        false_alarms=parts.false_alarms.scaled(thousands),
+        total=cell.usd.scaled(thousands).plus(model - usual),
         requests_per_minute=requests,
         tokens_per_minute=tokens,
         units=units,
@@ -207,13 +207,6 @@ def _hits(
         yield f"{requests:,.0f} requests a minute, over {row.requests_per_minute:,}"
     if row.tokens_per_minute is not None and tokens is not None and tokens > row.tokens_per_minute:
         yield f"{tokens:,.0f} tokens a minute, over {row.tokens_per_minute:,}"
-
-
-def _plus(estimate: Estimate, more: float) -> Estimate:
-    def sum_of(figure: float | None) -> float | None:
-        return None if figure is None else figure + more
-
-    return replace(estimate, value=sum_of(estimate.value), low=sum_of(estimate.low), high=sum_of(estimate.high))
 
 
 def _has_limits(row: PaceRow | None) -> bool:

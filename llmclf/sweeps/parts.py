@@ -128,7 +128,7 @@ def parts_of(
         shares=shares_of(table),
         model_usd=None if price is None else 1000 * price,
         tokens=tokens,
-        review=scaled(hours, costs.reviewer_usd_per_hour),
+        review=hours.scaled(costs.reviewer_usd_per_hour),
         review_hours=hours,
         missed=stats.dollars_per_1000(table, replace(nothing, missed_usd=costs.missed_usd)),
         false_alarms=stats.dollars_per_1000(table, replace(nothing, false_alarm_usd=costs.false_alarm_usd)),
@@ -151,15 +151,6 @@ def shares_of(table: Confusion) -> Shares:
     targets = totals[[FOUND, MISSED, FAILED_TARGET]] / totals[[FOUND, MISSED, FAILED_TARGET]].sum()
     others = totals[[FALSE_ALARM, FAILED_OTHER]] / totals[[FALSE_ALARM, QUIET, FAILED_OTHER]].sum()
     return Shares(*(float(share) for share in (*targets, *others)))
-
-
-def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """The estimate and its interval times a factor of at least 0."""
-
-    def times(figure: float | None) -> float | None:
-        return None if figure is None else figure * factor
-
-    return replace(estimate, value=times(estimate.value), low=times(estimate.low), high=times(estimate.high))
 
 
 def _tokens(usages: Iterable[Any], plan: Plan | None, output_weight: float) -> list[float | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -42,6 +43,27 @@ class Estimate:
     def is_upper_bound_only(self) -> bool:
         """True where no value is given and the interval alone says something."""
         return self.value is None and self.high is not None
+
+    def scaled(self, factor: float) -> Estimate:
+        """The figure and its interval times a factor of at least 0."""
+        return self._moved(lambda figure: figure * factor)
+
+    def plus(self, more: float) -> Estimate:
+        """The figure and its interval with a number added that is known."""
+        return self._moved(lambda figure: figure + more)
+
+    def complement(self) -> Estimate:
+        """1 less the figure, its interval turned round.
+
+        >>> print(Estimate(0.75, 0.5, 1.0).complement())
+        0.25 (0.00-0.50)
+        """
+        turned = self._moved(lambda figure: 1 - figure)
+        return replace(turned, low=turned.high, high=turned.low)
+
+    def _moved(self, by: Callable[[float], float]) -> Estimate:
+        value, low, high = (None if end is None else by(end) for end in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
 
     def format(self, spec: str = ".2f", unit: str = "") -> str:
         """`value (low-high)`, `value (-low to high)` by a format spec, with `unit` before each number."""
