@@ -21,8 +21,9 @@ from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, m
 from llmclf.cli import run as command
 from llmclf.errors import DataError
 from llmclf.llm.runtime import Runtime
+from llmclf.render.pages import script_json
 from llmclf.sweeps import Surface, run, write_report
-from llmclf.sweeps.report import report_html, script_json
+from llmclf.sweeps.report import report_html
 from llmclf.sweeps.token_dollars import TokenDollars
 from llmclf.types import Annotation, Dataset, Evidence, Predictions, Rule, Turn
 

@@ -5,6 +5,7 @@ prompt         text files with {{placeholders}}, filled in one pass
 redaction      personal data out, before sending and before storing
 tables         figures for a terminal
 rates          shares as short texts
+pages          one file that works offline, for reports and verdicts
 """
 
 from llmclf.render.conversation import Transcript, Window, transcript, visible_turns

@@ -1,17 +1,9 @@
-"""A surface as one self-contained HTML file that works offline.
-
-The page may run exactly two scripts, by their hashes: plotly.js and the one of this package. So even
-text that slipped through escaping could not run anything, and nothing can be loaded or sent.
-"""
+"""A surface as one self-contained HTML file that works offline. It runs plotly.js and the script of this package."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -19,6 +11,7 @@ from typing import Any
 
 from llmclf.data.files import write_whole
 from llmclf.evaluation.notes import percent
+from llmclf.render.pages import html_page
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.report_cells import group_sections, plot_data
 from llmclf.sweeps.report_curves import curves_data
@@ -45,11 +38,6 @@ def write_report(surface: Surface, path: str | Path) -> Path:
 
 def report_html(surface: Surface) -> str:
     """The whole page as text."""
-    plotly, script = _plotly(), "".join(page_text(name) for name in SCRIPTS)
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-        f"script-src {_source_hash(plotly)} {_source_hash(script)}"
-    )
     shown = ShownVerdicts(surface)
     body = [head(surface)]
     if surface.real:
@@ -61,21 +49,13 @@ def report_html(surface: Surface) -> str:
             )
         )
     body.append(foot(surface))
-    return Template(page_text("page.html")).substitute(
-        policy=policy,
-        title=escape(f"llmclf: {surface.task.name} on {surface.dataset.name}"),
-        style=page_text("style.css"),
-        body="\n".join(body),
-        data=script_json(_data(surface, shown)),
-        plotly=plotly,
-        script=script,
+    return html_page(
+        f"llmclf: {surface.task.name} on {surface.dataset.name}",
+        "\n".join(body),
+        page_text("style.css"),
+        data=_data(surface, shown),
+        scripts=(_plotly(), "".join(page_text(name) for name in SCRIPTS)),
     )
-
-
-def script_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no character of it can end the element or begin another."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _data(surface: Surface, shown: ShownVerdicts) -> dict[str, Any]:
@@ -87,11 +67,6 @@ def _data(surface: Surface, shown: ShownVerdicts) -> dict[str, Any]:
         "prevalence": percent(surface.costs.prevalence),
         "verdicts": shown.data(),
     }
-
-
-def _source_hash(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 @cache

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from html import escape
-from importlib.resources import files
 from typing import Literal
 
 from llmclf.config import LlmFile
+from llmclf.render.pages import packaged_text
 from llmclf.render.rates import rate_cells
 from llmclf.render.tables import usd_cells, usd_text
 from llmclf.sweeps.measured import MeasuredCell
@@ -32,10 +31,9 @@ Numbered = Sequence[tuple[int, MeasuredCell]]
 STAMP = f'<span class="stamp">{SIMULATED}</span>'
 
 
-@cache
 def page_text(name: str) -> str:
-    """A file of the page: its frame, its parts with `$placeholders`, its style and its script."""
-    return (files("llmclf.sweeps") / "page" / name).read_text(encoding="utf-8")
+    """A file of the report: a part with `$placeholders`, its style or its script."""
+    return packaged_text("llmclf.sweeps", name)
 
 
 def common_notes(surface: Surface) -> list[str]:

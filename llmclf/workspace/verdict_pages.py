@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from llmclf.data.files import write_whole
 from llmclf.render.conversation import spoken_text
+from llmclf.render.pages import html_page, packaged_text
 from llmclf.workspace.explaining import Explanation, Passage, label_words
 from llmclf.workspace.showing import CallText, OtherVerdict, VerdictInFull
 from llmclf.workspace.verdicts import MEANINGS, WrongList, kind_name, said_of, score_of, show_command
@@ -253,10 +252,8 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _framed(title: str, body: str, *styles: str) -> str:
-    style = "\n".join(_text(name) for name in ("style.css", *styles))
-    return Template(_text("frame.html")).substitute(title=escape(title), style=style, body=body)
+    return html_page(title, body, "\n".join(_text(name) for name in ("style.css", *styles)))
 
 
-@cache
 def _text(name: str) -> str:
-    return (files("llmclf.workspace") / "page" / name).read_text(encoding="utf-8")
+    return packaged_text("llmclf.workspace", name)
