@@ -256,6 +256,9 @@ def test_few_targets_of_a_mode_are_counted() -> None:
     parsed = page(make_surface(dataset, make_cell("words", dataset, missed=3)))
     assert "4 of 6" in parsed.text  # the first, second and third target show flat, loop and flat
     assert "5 of 6" in parsed.text
+    assert "Striped" in parsed.text
+    enough = make_dataset(targets=60)
+    assert "Striped" not in page(make_surface(enough, make_cell("few-shot", enough, missed=3))).text
 
 
 def test_the_models_dollars_are_shown_by_kind_of_token() -> None:

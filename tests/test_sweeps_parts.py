@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from rich.console import Console
-from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_workspace, task_of
+from sweep_workspace import make_cell, make_dataset, make_surface, make_sweep, make_task, make_workspace, task_of
 
 from llmclf.cli import run
-from llmclf.config import PaceRow, ProvisionedPlan
+from llmclf.config import LlmFile, PaceRow, ProvisionedPlan
 from llmclf.errors import ConfigError, DataError
 from llmclf.llm.plans import Plan
 from llmclf.llm.prices import Price, Tier
@@ -50,8 +50,8 @@ def paid_cell(plan: Plan = STANDARD, *, calls: int = 1, usage: Usage = USAGE, **
     cost = plan.cost(usage, calls=calls)
     assert cost is not None
     cell = make_cell("paid", DATASET, missed=4, alarms=3, nano=cost, usage=usage, calls=calls, **more)
-    settings = {**cell.cell.settings, "model": "vendor/big"}
-    return replace(cell, cell=replace(cell.cell, plan=plan, settings=settings))
+    file = LlmFile(version=1, kind="llm", task=make_task().name, model="vendor/big", prompt="short")
+    return replace(cell, cell=replace(cell.cell, plan=plan, file=file))
 
 
 def surface_of(*cells: MeasuredCell, costs: Costs = COSTS, **more: Any) -> Surface:

@@ -15,7 +15,6 @@ from llmclf.config import LimitsTable
 from llmclf.sweeps import MeasuredCell, Surface
 from llmclf.sweeps.measured import CellState, measure_cell
 from llmclf.sweeps.report import report_html
-from llmclf.sweeps.spending import spending
 from llmclf.types import Costs, Design, Estimate, Predictions, Stratum
 
 DATASET = make_dataset(targets=60, adjacent=40, clean=500)
@@ -160,7 +159,7 @@ def test_parts_add_up_to_the_dollars(design: Design, on_error: str) -> None:
     dataset = replace(plain, examples=examples)
     cell = make_cell("some", dataset, missed=7, alarms=5, failed=9, nano=1_500_000)
     surface = make_surface(dataset, cell).repriced(Costs(on_error=on_error))  # type: ignore[arg-type]
-    parts = spending(surface.cells[0], surface)
+    parts = surface.cells[0].parts.usd
     assert parts is not None
     assert sum(parts.values()) == pytest.approx(surface.cells[0].usd.value)
     assert parts["model"] == pytest.approx(1.5)

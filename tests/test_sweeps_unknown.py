@@ -16,7 +16,6 @@ from llmclf.config import LimitsTable
 from llmclf.llm.runtime import Runtime
 from llmclf.sweeps import MeasuredCell, Surface, run, stored_surface
 from llmclf.sweeps.report import report_html
-from llmclf.sweeps.spending import spending
 from llmclf.types import Costs, ErrorInfo, Predictions
 
 DATASET = make_dataset(targets=60, adjacent=40, clean=100)
@@ -121,7 +120,8 @@ def test_an_unknown_price_makes_the_dollars_unknown_everywhere() -> None:
     for said in (surface._repr_html_().replace("&#x27;", "'"), Words(report_html(surface)).text):
         assert "the model's own price is not known; without it $24" in said
     assert "at least $24" in Words(report_html(surface)).text
-    assert spending(cell, surface) is None
+    assert cell.parts is not None
+    assert cell.parts.usd is None
     row = surface.to_rows()[0]
     assert row["dollars_per_1000"] is None
     assert row["dollars_per_1000_why_not"] == cell.usd.why_not

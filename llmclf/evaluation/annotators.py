@@ -202,9 +202,8 @@ def _row(
     others: list[_Side],
     sampling: Sampling,
 ) -> CeilingRow:
-    ours = _Side(answers.label, answers.shares)
     halves = list(zip(people, others, strict=True))
-    against = ([(ours, whole)], [(ours, rest) for rest in others], halves)
+    against = ([(answers, whole)], [(answers, rest) for rest in others], halves)
     if measure.by_item is None:
         return _f1_row(measure, [[_hits(*pair, measure.target) for pair in pairs] for pairs in against], sampling)
     by_item = measure.by_item

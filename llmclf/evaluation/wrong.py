@@ -13,6 +13,18 @@ Verdict = Literal["found", "quiet", "missed", "false_alarm", "failed"]
 """How an item came out: right (a target flagged, another not), wrong, or without an answer."""
 
 WRONG_KINDS: tuple[WrongKind, ...] = get_args(WrongKind)
+MEANINGS: dict[WrongKind, str] = {
+    "missed": "targets that were not flagged, the least suspected first",
+    "false_alarm": "flagged without being the target, the surest first",
+    "failed": "no answer: neither right nor wrong",
+    "ungrounded": "quotes that are not in the conversation",
+}
+
+
+def kind_name(kind: WrongKind, count: int) -> str:
+    """A kind for people: `false alarm`, `2 false alarms` without the number."""
+    name = kind.replace("_", " ")
+    return f"{name}s" if kind == "false_alarm" and count != 1 else name
 
 
 @dataclass(frozen=True)
@@ -49,10 +61,7 @@ def wrong_predictions(predictions: Predictions, dataset: Dataset, task: Task) ->
 
 
 def verdicts_of(predictions: Predictions, dataset: Dataset, task: Task) -> Iterator[tuple[Item, Verdict]]:
-    """Each predicted item and how it came out, in the order of the predictions.
-
-    Read column by column: a report may be about a million of them.
-    """
+    """Each predicted item and how it came out, in the order of the predictions."""
     labels = {example.item: example.labels[task.name] for example in dataset.examples}
     columns = (predictions.column(name) for name in ("conversation_id", "turn", "flagged", "label", "error"))
     for conversation_id, turn, flag, label, error in zip(*columns, strict=True):

@@ -74,6 +74,11 @@ class Cell:
         return self.cell_id.partition(_PLAN)[0]
 
     @property
+    def model(self) -> str:
+        """The id of the model it asks; empty where it asks none."""
+        return self.file.model if isinstance(self.file, LlmFile) else ""
+
+    @property
     def kind(self) -> str:
         """`keyword`, `probe` or `llm`."""
         return self.file.kind

@@ -22,6 +22,7 @@ from llmclf.types import USAGE_COUNTS, Dataset, Estimate, Prediction, Prediction
 from llmclf.types.costs import DAYS_PER_MONTH
 
 CellState = Literal["done", "dropped", "failed", "incomplete", "waiting"]
+_HOURS_FROM = 7200.0
 _NEVER_ASKED = "over_budget"
 """The kind of error of items that the cap kept from being asked."""
 
@@ -303,8 +304,13 @@ def _reviewed_per_day(parts: Parts | None, items: float) -> float | None:
     return rate * items * parts.costs.conversations_per_month / DAYS_PER_MONTH
 
 
+def column_seconds(seconds: float | None) -> str:
+    """Seconds as everywhere in a column of them, from two hours on `24 h`; `-` where they are not known."""
+    return seconds_text(seconds) if seconds is None or seconds < _HOURS_FROM else duration_text(seconds)
+
+
 def duration_text(seconds: float) -> str:
     """`0.4 s`, `12 s`, `25 min`, `24 h`."""
     if seconds < 120:
         return f"{seconds_text(seconds)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+    return f"{seconds / 60:.0f} min" if seconds < _HOURS_FROM else f"{seconds / 3600:.3g} h"

@@ -123,7 +123,7 @@ def months(
     known = [cell for cell in cells if cell.usd.is_known and cell.parts is not None]
     rows = []
     for cell in known:
-        row = pace_row(_model(cell), pace)
+        row = pace_row(cell.cell.model, pace)
         for factor in sorted(times):
             rows.append(_month(cell, factor, costs.conversations_per_month * factor, items_per_conversation, peak, row))
     notes = [
@@ -132,7 +132,7 @@ def months(
     ]
     if items_per_conversation != 1:
         notes.append(volume_sentence(items_per_conversation))
-    asking = {_model(cell) for cell in known if cell.parts and cell.parts.calls and cell.plan != BATCH}
+    asking = {cell.cell.model for cell in known if cell.parts and cell.parts.calls and cell.plan != BATCH}
     unlimited = sorted(model for model in asking if model and not _has_limits(pace_row(model, pace)))
     if unlimited:
         notes.append(f"No limits are set in [pace] of models.toml for {', '.join(unlimited)}: none is checked.")
@@ -211,10 +211,6 @@ def _hits(
 
 def _has_limits(row: PaceRow | None) -> bool:
     return row is not None and (row.requests_per_minute is not None or row.tokens_per_minute is not None)
-
-
-def _model(cell: MeasuredCell) -> str:
-    return str(cell.cell.settings.get("model") or "")
 
 
 def _row(month: Month) -> tuple[str, ...]:

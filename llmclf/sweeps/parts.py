@@ -20,6 +20,8 @@ from llmclf.types import Costs, Dataset, Estimate, OnError, Predictions, Task
 
 INVALID = ("unparsable", "empty", "length")
 """Kinds of error of an answer that came and can't be used."""
+USES = {"model": "model", "review": "reviews", "missed": "misses", "false_alarms": "false alarms"}
+"""What dollars are for, and the names for people."""
 _DRAWS = 2000
 
 
@@ -73,6 +75,13 @@ class Parts:
     """Prompt and answer tokens of one item, a mean; None where the vendor does not count them."""
     weighted_tokens: float | None = None
     """The same as a provisioned plan counts them; None under other plans."""
+
+    @property
+    def usd(self) -> dict[str, float] | None:
+        """Dollars per 1,000 items by what they are for, a key of `USES` each; None where one of them is not known."""
+        dollars = (self.model_usd, self.review.value, self.missed.value, self.false_alarms.value)
+        known = [part for part in dollars if part is not None]
+        return dict(zip(USES, known, strict=True)) if len(known) == len(dollars) else None
 
     def to_dict(self) -> dict[str, Any]:
         """The parts as JSON types."""

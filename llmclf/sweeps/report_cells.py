@@ -12,7 +12,7 @@ from llmclf.evaluation.notes import percent
 from llmclf.render.rates import rate_range, rate_text
 from llmclf.render.tables import usd_range
 from llmclf.sweeps.choice import share_text
-from llmclf.sweeps.measured import MeasuredCell
+from llmclf.sweeps.measured import MeasuredCell, column_seconds
 from llmclf.sweeps.report_curves import curves_section
 from llmclf.sweeps.report_effort import effort_section, plan_section
 from llmclf.sweeps.report_money import month_section, race_section, spending_section, tipping_section
@@ -35,7 +35,7 @@ from llmclf.sweeps.report_words import (
     units,
 )
 from llmclf.sweeps.surface import Surface
-from llmclf.sweeps.views import SIMULATED, hours_text, is_promised, marks, p95_text, survivors_sentence
+from llmclf.sweeps.views import SIMULATED, is_promised, marks, p95_text, survivors_sentence
 
 _LOG_FROM = 30.0
 """Dollars whose largest is so many times the smallest are drawn on a log axis."""
@@ -181,7 +181,7 @@ def _seconds(cell: MeasuredCell, evaluation: Evaluation) -> str:
     p95 = p95_text(cell)
     if is_promised(cell):
         return f"{p95}<small>promised</small>"
-    steps = f"{hours_text(evaluation.latency_p50)} / {p95} / {hours_text(evaluation.latency_p99)}"
+    steps = f"{column_seconds(evaluation.latency_p50)} / {p95} / {column_seconds(evaluation.latency_p99)}"
     return f'<span class="nowrap">{steps}</span>'
 
 

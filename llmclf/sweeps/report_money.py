@@ -8,9 +8,9 @@ from html import escape
 from llmclf.evaluation.notes import percent
 from llmclf.render.tables import counted
 from llmclf.sweeps.monthly import Month, hours_text, short_usd
+from llmclf.sweeps.parts import USES
 from llmclf.sweeps.racing import saved_sentence
 from llmclf.sweeps.report_words import MOST_ROWS, Numbered, explained, folded, money, name_of, row, table, units
-from llmclf.sweeps.spending import PARTS, spending
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.tipping import FLAG_NOTHING
 from llmclf.sweeps.token_dollars import KINDS
@@ -18,15 +18,15 @@ from llmclf.sweeps.token_dollars import KINDS
 
 def spending_section(surface: Surface, cells: Numbered) -> str:
     """Two charts: all dollars by what they are for, and the model's alone by kind of token."""
-    splits = [(number, cell, spending(cell, surface)) for number, cell in cells]
-    known = [(name_of(cell, number), split) for number, cell, split in splits if split is not None]
-    unknown = [cell.label for _, cell, split in splits if split is None and cell.figures is not None]
+    splits = [(number, cell, cell.parts and cell.parts.usd) for number, cell in cells]
+    known = [(name_of(cell, number), split) for number, cell, split in splits if split]
+    unknown = [cell.label for _, cell, split in splits if not split and cell.figures is not None]
     if not known:
         return ""
     text = f"Per 1,000 {units(surface.task)} at an assumed prevalence of {percent(surface.costs.prevalence)}."
     if unknown:
         text += f" Left out, because their dollars are not known: {', '.join(unknown)}."
-    return explained(text, _bars(known, PARTS)) + _token_section(surface, cells)
+    return explained(text, _bars(known, USES)) + _token_section(surface, cells)
 
 
 def _token_section(surface: Surface, cells: Numbered) -> str:

@@ -31,15 +31,15 @@ def modes_caught(surface: Surface, cells: Numbered, shown: ShownVerdicts) -> str
         for mode in modes
     }
     heads = ["cell"] + [_head(mode, counted(int(shows[mode].sum()), "target")) for mode in modes]
-    rows = []
+    rows, few = [], False
     for number, cell in cells:
         if cell.figures is None:
             continue
         found = shown.outcome(cell) == FOUND
         estimates = [cell.figures.by_failure_mode.get(mode) for mode in modes]
+        few |= any(estimate is not None and estimate.value is None for estimate in estimates)
         counts = [(int((found & shows[mode]).sum()), int(shows[mode].sum())) for mode in modes]
         rows.append(_heat_row(name_of(cell, number), estimates, counts))
-    few = any("few" in one for one in rows)
     said = (
         "Recall among the targets that show each failure mode. Look at the small counts before believing a difference."
     )

@@ -5,17 +5,18 @@ verdict when it is opened.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmclf.evaluation.wrong import WRONG_KINDS, WrongKind
+from llmclf.evaluation.wrong import MEANINGS, WRONG_KINDS, WrongKind, kind_name
 from llmclf.render.conversation import spoken_text
+from llmclf.sweeps.cells import numbers_of
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.sweeps.report_words import Group, Numbered, common_notes, folded, name_of, number_of, own_notes
+from llmclf.sweeps.report_words import Numbered, common_notes, folded, name_of, own_notes
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.verdicts import CellVerdicts, cell_verdicts
 from llmclf.types import Annotation, Example, Prediction, Task
@@ -30,13 +31,6 @@ RUN_DIGITS = 12
 _OUTCOMES = np.frombuffer(b"-fqmax", np.uint8)
 """One letter for each code of an outcome, as the page's script reads them."""
 
-_TITLES: dict[WrongKind, tuple[str, str]] = {
-    "missed": ("missed", "targets that were not flagged, the least suspected first"),
-    "false_alarm": ("false alarms", "flagged without being the target, the surest first"),
-    "failed": ("failed", "no label: neither right nor wrong"),
-    "ungrounded": ("ungrounded", "evidence that is not in the conversation"),
-}
-
 
 class ShownVerdicts:
     """Which verdicts of which cells the report lists, and the data the page needs for them."""
@@ -44,6 +38,7 @@ class ShownVerdicts:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._cells = cell_verdicts(surface.cells, surface.dataset, surface.task)
+        self._of_cell = {id(one.cell): (place, one) for place, one in enumerate(self._cells)}
         self._most = max(LEAST_PER_KIND, min(MOST_PER_KIND, MOST_LISTED // max(1, len(self._cells))))
         rows = {int(row) for one in self._cells for kind in WRONG_KINDS for row in one.wrong[kind][: self._most]}
         self._items = {row: number for number, row in enumerate(sorted(rows))}
@@ -52,13 +47,14 @@ class ShownVerdicts:
     def section(self, cells: Numbered) -> str:
         """One folded list for each cell of a group: how many are missed, false alarms, failed, ungrounded."""
         common = common_notes(self._surface)
-        of_cell = {id(one.cell): (place, one) for place, one in enumerate(self._cells)}
         parts = []
         for number, cell in cells:
-            place, found = of_cell[id(cell)]
+            place, found = self._of_cell[id(cell)]
             if not len(cell.predictions):
                 continue
-            counts = ", ".join(f"{len(found.wrong[kind])} {_name(found, kind)}" for kind in _kinds(found))
+            counts = ", ".join(
+                f"{len(found.wrong[kind])} {kind_name(kind, len(found.wrong[kind]))}" for kind in _kinds(found)
+            )
             notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in own_notes(cell, common))
             parts.append(
                 f'<details class="cell-verdicts" data-cell="{place}"><summary>{name_of(cell, number)} '
@@ -68,7 +64,7 @@ class ShownVerdicts:
 
     def outcome(self, cell: MeasuredCell) -> NDArray[np.int8]:
         """(n,) how each item came out in a cell, as `llmclf.sweeps.verdicts` codes it."""
-        return next(one.outcome for one in self._cells if one.cell is cell)
+        return self._of_cell[id(cell)][1].outcome
 
     def data(self) -> dict[str, Any]:
         """Items, their conversations, and each cell's verdicts about them, as JSON types."""
@@ -76,31 +72,23 @@ class ShownVerdicts:
         examples = [dataset.examples[row] for row in self._items]
         ids = dict.fromkeys(example.conversation_id for example in examples)
         rules = {rule.id: rule.text for label in task.labels for rule in label.rules}
-        groups: tuple[tuple[Group, Sequence[MeasuredCell]], ...] = (
-            ("real", self._surface.real),
-            ("simulated", self._surface.simulated),
-        )
-        numbered = {
-            id(cell): (group, number_of(cell, number))
-            for group, cells in groups
-            for number, cell in enumerate(cells, start=1)
-        }
+        numbers = numbers_of(one.cell.simulated for one in self._cells)
         return {
             "target": task.target,
-            "titles": {kind: list(titles) for kind, titles in _TITLES.items()},
+            "kinds": {kind: [kind_name(kind, 1), kind_name(kind, 2), MEANINGS[kind]] for kind in WRONG_KINDS},
             "conversations": {
                 key: [[at, turn.speaker, spoken_text(turn)] for at, turn in enumerate(dataset.conversations[key].turns)]
                 for key in ids
             },
             "items": [_item(example, task, rules) for example in examples],
-            "cells": [self._cell(one, *numbered[id(one.cell)]) for one in self._cells],
+            "cells": [self._cell(one, number) for one, number in zip(self._cells, numbers, strict=True)],
         }
 
-    def _cell(self, one: CellVerdicts, group: Group, number: str) -> dict[str, Any]:
+    def _cell(self, one: CellVerdicts, number: str) -> dict[str, Any]:
         rows = np.array(list(self._items), np.intp)
         score = one.score[rows]
         return {
-            "group": group,
+            "group": "simulated" if one.cell.simulated else "real",
             "number": number,
             "label": one.cell.label,
             "run": shlex.quote(f"{self._surface.run_id[:RUN_DIGITS]}/{number}") if self._surface.run_id else "last",
@@ -124,11 +112,6 @@ class ShownVerdicts:
 
 def _kinds(found: CellVerdicts) -> list[WrongKind]:
     return [kind for kind in WRONG_KINDS if len(found.wrong[kind])]
-
-
-def _name(found: CellVerdicts, kind: WrongKind) -> str:
-    name = _TITLES[kind][0]
-    return name.removesuffix("s") if len(found.wrong[kind]) == 1 and kind == "false_alarm" else name
 
 
 def _item(example: Example, task: Task, rules: Mapping[str, str]) -> dict[str, Any]:

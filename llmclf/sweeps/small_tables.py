@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmclf.evaluation.notes import percent
-from llmclf.render.tables import TableText, seconds_text, usd_text
-from llmclf.sweeps.measured import MeasuredCell, duration_text
+from llmclf.render.tables import TableText, usd_text
+from llmclf.sweeps.measured import MeasuredCell, column_seconds
 from llmclf.sweeps.surface import Surface
 from llmclf.sweeps.tipping import price_words, unit_text
 from llmclf.sweeps.token_dollars import KINDS
@@ -32,7 +32,7 @@ def _parts(surface: Surface, cells: Sequence[MeasuredCell], stamps: tuple[str, .
         assert figures is not None
         assert parts is not None
         usd = (parts.model_usd, parts.review.value, parts.missed.value, parts.false_alarms.value)
-        seconds = (_seconds(figures.latency_p50), _seconds(figures.latency_p99))
+        seconds = (column_seconds(figures.latency_p50), column_seconds(figures.latency_p99))
         rows.append((cell.label, *(_usd(part) for part in usd), *seconds, _percent(parts.invalid)))
     notes = (
         f"$ per 1,000 {surface.task.unit}s, by where they go. Invalid: answers that came and can't be used "
@@ -87,7 +87,3 @@ def _percent(rate: Estimate) -> str:
     """`0.67 %`, its interval on a second line."""
     value = "?" if rate.value is None else percent(rate.value)
     return value if rate.low is None or rate.high is None else f"{value}\n{rate.low * 100:.2g}-{percent(rate.high)}"
-
-
-def _seconds(seconds: float | None) -> str:
-    return duration_text(seconds) if seconds is not None and seconds >= 7200 else seconds_text(seconds)

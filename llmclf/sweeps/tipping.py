@@ -93,7 +93,7 @@ def tipping_prices(cells: Sequence[MeasuredCell], costs: Costs) -> tuple[Tipping
     usd = {cell.label: cell.usd.value or 0.0 for cell in known}
     usd[FLAG_NOTHING] = costs.flag_nothing_usd
     best = min(usd, key=lambda label: usd[label])
-    own = next((_model(cell) for cell in known if cell.label == best), "")
+    own = next((cell.cell.model for cell in known if cell.label == best), "")
     made = []
     for name, now, lines in _lines(known, costs, own):
         made.append(_range(name, now, lines, best, 1.0 if name == "prevalence" else None))
@@ -138,11 +138,7 @@ def _slopes(cell: MeasuredCell, costs: Costs, own: str) -> Iterator[tuple[str, f
     yield "reviewer_usd_per_hour", hours, costs.reviewer_usd_per_hour
     yield "prevalence", target_usd - other_usd, share
     yield "model_price", model, 1.0
-    yield "own_model_price", model if own and _model(cell) == own else 0.0, 1.0
-
-
-def _model(cell: MeasuredCell) -> str:
-    return str(cell.cell.settings.get("model") or "")
+    yield "own_model_price", model if own and cell.cell.model == own else 0.0, 1.0
 
 
 def _range(name: str, now: float, lines: dict[str, _Line], best: str, most: float | None) -> TippingPrice:

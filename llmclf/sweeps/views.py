@@ -17,14 +17,13 @@ from llmclf.render.tables import (
     html_table,
     price_text,
     rich_table,
-    seconds_text,
     usd_cells,
     usd_text,
 )
 from llmclf.stats import PRICE_UNKNOWN
 from llmclf.sweeps import small_tables
 from llmclf.sweeps.choice import share_text
-from llmclf.sweeps.measured import MeasuredCell, duration_text
+from llmclf.sweeps.measured import MeasuredCell, column_seconds
 from llmclf.sweeps.racing import racing_sentences
 from llmclf.sweeps.surface import Surface
 from llmclf.types import Costs
@@ -218,12 +217,7 @@ def figures(cell: MeasuredCell) -> tuple[str, str, str, str, str]:
 
 def p95_text(cell: MeasuredCell) -> str:
     """The p95 in seconds, in hours from two on; of a batch what is promised, which nobody measured."""
-    return "24 h" if is_promised(cell) else hours_text(cell.p95_seconds)
-
-
-def hours_text(seconds: float | None) -> str:
-    """Seconds as everywhere in a column of them, from two hours on `24 h`."""
-    return duration_text(seconds) if seconds is not None and seconds >= 7200 else seconds_text(seconds)
+    return "24 h" if is_promised(cell) else column_seconds(cell.p95_seconds)
 
 
 def is_promised(cell: MeasuredCell) -> bool:

@@ -8,11 +8,12 @@ from pathlib import Path
 from string import Template
 
 from llmclf.data.files import write_whole
+from llmclf.evaluation.wrong import MEANINGS, kind_name
 from llmclf.render.conversation import spoken_text
 from llmclf.render.pages import html_page, packaged_text
 from llmclf.workspace.explaining import Explanation, Passage, label_words
 from llmclf.workspace.showing import CallText, OtherVerdict, VerdictInFull
-from llmclf.workspace.verdicts import MEANINGS, WrongList, kind_name, said_of, score_of, show_command
+from llmclf.workspace.verdicts import WrongList, said_of, score_of, show_command
 
 _HEADLINES = {
     "marked": "Why this {thing} was marked",

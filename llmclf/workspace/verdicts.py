@@ -14,19 +14,13 @@ from numpy.typing import NDArray
 from llmclf.errors import ConfigError, nearest
 from llmclf.evaluation.matching import match
 from llmclf.evaluation.slicing import cuts
-from llmclf.evaluation.wrong import WRONG_KINDS, Wrong, WrongKind, verdicts_of, wrong_predictions
+from llmclf.evaluation.wrong import MEANINGS, WRONG_KINDS, Wrong, WrongKind, kind_name, verdicts_of, wrong_predictions
 from llmclf.render.conversation import for_terminal
 from llmclf.render.tables import counted
 from llmclf.store import Store
 from llmclf.types import Item, Prediction, Predictions, Task, said_label
 from llmclf.workspace.run_results import RunResult, cell_numbers
 
-MEANINGS: Mapping[WrongKind, str] = {
-    "missed": "targets that were not flagged, the least suspected first",
-    "false_alarm": "flagged without being the target, the surest first",
-    "failed": "no answer: neither right nor wrong",
-    "ungrounded": "quotes that are not in the conversation",
-}
 _SHORT = 100
 _RUN_DIGITS = 12
 """Of a run's id: its first twelve are the millisecond it began in, so a later run does not begin so."""
@@ -162,12 +156,6 @@ def run_name(result: RunResult, store: Store) -> str:
 def show_command(item: Item, run: str) -> str:
     """The command that shows an item, to be copied into a shell."""
     return f"llmclf show {shlex.quote(str(item))} --run {run}"
-
-
-def kind_name(kind: WrongKind, count: int) -> str:
-    """A kind for people: `false alarm`, `2 false alarms` without the number."""
-    name = kind.replace("_", " ")
-    return f"{name}s" if kind == "false_alarm" and count != 1 else name
 
 
 def said_of(prediction: Prediction, task: Task) -> str:

@@ -127,9 +127,9 @@ function body(cell, verdict) {
 }
 
 function kindOf(cell, kind) {
-  const { count, verdicts: listed } = cell.lists[kind], [name, meaning] = verdicts.titles[kind];
-  const short = kind === "false_alarm" && count === 1 ? "false alarm" : name, rest = count - listed.length;
-  return folded("", [count + " " + short + " ", element("span", "soft", meaning)], () => {
+  const { count, verdicts: listed } = cell.lists[kind], [one, many, meaning] = verdicts.kinds[kind];
+  const rest = count - listed.length;
+  return folded("", [count + " " + (count === 1 ? one : many) + " ", element("span", "soft", meaning)], () => {
     const shown = listed.map((verdict) => {
       const item = verdicts.items[verdict.item];
       const summary = [item.id + ": is ", element("b", "", item.label), ", said ", element("b", "", verdict.said ?? "nothing"),
