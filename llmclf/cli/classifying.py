@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from llmclf.cli.common import (
+    ClassifierArgument,
     JsonOption,
+    MaxItemsOption,
     MaxUsdOption,
     PlanOption,
+    SeedOption,
     StoreOption,
     progress,
     runtime,
@@ -19,14 +22,12 @@ from llmclf.cli.common import (
     tell,
     workspace,
 )
-from llmclf.cli.ending import check_ending
+from llmclf.cli.ending import check_ending, counting
 from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
-
-_Classifier = Annotated[str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")]
 
 
 def classify(
-    name: _Classifier,
+    name: ClassifierArgument,
     file: Annotated[str, typer.Argument(help="A pasted chat, JSON messages, or JSONL; - reads stdin.")] = "-",
     speaker: Annotated[
         list[str] | None, typer.Option("--speaker", help="Who a name is, as NAME=bot (or user, human_agent, ...).")
@@ -71,7 +72,7 @@ def classify(
 
 
 def train(
-    name: _Classifier,
+    name: ClassifierArgument,
     dataset: Annotated[str, typer.Option("--dataset", help="A name from configs/datasets, or a path.")],
     as_json: JsonOption = False,
 ) -> None:
@@ -88,14 +89,14 @@ def train(
 
 
 def evaluate(
-    name: _Classifier,
+    name: ClassifierArgument,
     dataset: Annotated[str, typer.Option("--dataset", help="A labelled dataset: a name, or a path.")],
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds for a probe, which is trained anew in each.")] = 5,
     hold_out: Annotated[
         list[str] | None,
         typer.Option("--hold-out", help="Never on both sides of a fold: group, or a name of metadata. Repeatable."),
     ] = None,
-    max_items: Annotated[int | None, typer.Option(min=2, help="Draw only so many, the target in proportion.")] = None,
+    max_items: MaxItemsOption = None,
     prevalence: Annotated[float, typer.Option(min=0, max=1, help="Production's share of the target.")] = 0.005,
     missed_usd: Annotated[float, typer.Option(min=0, help="Dollars of a missed target.")] = 40.0,
     false_alarm_usd: Annotated[float, typer.Option(min=0, help="Dollars of a false alarm, beyond its review.")] = 2.0,
@@ -119,7 +120,7 @@ def evaluate(
         int,
         typer.Option(min=1, help="Ask a model so many times afresh, and show how steady it is. Costs as many times."),
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
+    seed: SeedOption = 0,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
     cache: CacheOption = "read-write",
@@ -153,12 +154,12 @@ def evaluate(
         confirm(planned, opened, yes, "evaluate")
         with progress(name, repeats * (max_items or len(labelled))) as update:
             errors: list[Any] = []
-
-            def count(prediction: Any) -> None:
-                errors.append(prediction.error)
-                update(len(errors))
-
-            asked = drawn | {"costs": costs, "beta": beta, "review_share": review_share, "on_done": count}
+            asked = drawn | {
+                "costs": costs,
+                "beta": beta,
+                "review_share": review_share,
+                "on_done": counting(errors, update),
+            }
             asked["dataset_from"] = dataset
             made: dict[str, Any] = {}
             if repeats > 1:

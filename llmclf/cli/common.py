@@ -16,6 +16,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 MaxUsdOption = Annotated[
     float | None, typer.Option("--max-usd", min=0, help="Never spend more than this, whatever happens.")
 ]
+ClassifierArgument = Annotated[
+    str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")
+]
+MaxItemsOption = Annotated[int | None, typer.Option(min=2, help="Draw only so many, the target in proportion.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of folds and draws.")]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Say what it would cost and send; do nothing.")]
 
 

@@ -6,8 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, MaxUsdOption, PlanOption, StoreOption, progress, runtime, show, tell
-from llmclf.cli.ending import check_ending
+from llmclf.cli.common import (
+    JsonOption,
+    MaxItemsOption,
+    MaxUsdOption,
+    PlanOption,
+    SeedOption,
+    StoreOption,
+    progress,
+    runtime,
+    show,
+    tell,
+)
+from llmclf.cli.ending import check_ending, counting
 from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
 
 _Which = "A run (RUN, RUN/CELL, last), a classifier or a prompt file."
@@ -22,7 +33,7 @@ def compare(
     classifier: Annotated[
         str | None, typer.Option("--classifier", help="Whose prompt a prompt file stands in for.")
     ] = None,
-    max_items: Annotated[int | None, typer.Option(min=2, help="Draw only so many, the target in proportion.")] = None,
+    max_items: MaxItemsOption = None,
     prevalence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Production's share of the target. Default: the run's, or .005.")
     ] = None,
@@ -36,7 +47,7 @@ def compare(
         list[str] | None,
         typer.Option("--require", help="A condition such as 'dollars.high<0'; exit 2 where it fails. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of folds and draws.")] = 0,
+    seed: SeedOption = 0,
     store: StoreOption = None,
     max_usd: MaxUsdOption = None,
     cache: CacheOption = "read-write",
@@ -68,12 +79,7 @@ def compare(
             confirm(lambda: plan_comparison(sides, opened), opened, yes, "compare")
         errors: list[Any] = []
         with progress("compare", len(sides.asked) * len(sides.dataset)) as update:
-
-            def count(prediction: Any) -> None:
-                errors.append(prediction.error)
-                update(len(errors))
-
-            comparison = compare_sides(sides, opened, seed=seed, on_done=count)
+            comparison = compare_sides(sides, opened, seed=seed, on_done=counting(errors, update))
     show(comparison, as_json)
     failed = failed_requirements(comparison.to_dict(), require or [])
     for line in failed:

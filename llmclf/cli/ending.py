@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
 from llmclf.cli.common import tell
 from llmclf.render.tables import counted
-from llmclf.types import ErrorInfo
+from llmclf.types import ErrorInfo, Prediction
 
 _MOST_OF_A_MESSAGE = 300
+
+
+def counting(errors: list[ErrorInfo | None], update: Callable[[int], None]) -> Callable[[Prediction], None]:
+    """What is called with each prediction: keeps its error, or None, in `errors`, and moves the bar."""
+
+    def count(prediction: Prediction) -> None:
+        errors.append(prediction.error)
+        update(len(errors))
+
+    return count
 
 
 def check_ending(*sides: Sequence[ErrorInfo | None]) -> None:

@@ -6,18 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, StoreOption, existing_store, runtime, show, tell, workspace
+from llmclf.cli.common import (
+    ClassifierArgument,
+    JsonOption,
+    StoreOption,
+    existing_store,
+    runtime,
+    show,
+    tell,
+    workspace,
+)
 
 app = typer.Typer(
     no_args_is_help=True, help="From which score a classifier flags: choose it from a run, or look it up."
 )
 
-_Classifier = Annotated[str, typer.Argument(help="A name from configs/classifiers, or a path.", metavar="CLASSIFIER")]
-
 
 @app.command("set")
 def set_(
-    name: _Classifier,
+    name: ClassifierArgument,
     run: Annotated[str, typer.Option("--from", help="A run of this classifier: RUN, RUN/CELL of a sweep, or last.")],
     goal: Annotated[
         str | None,
@@ -89,7 +96,7 @@ def set_(
 
 
 @app.command("show")
-def show_(name: _Classifier, as_json: JsonOption = False) -> None:
+def show_(name: ClassifierArgument, as_json: JsonOption = False) -> None:
     """Say where a classifier's threshold comes from, and whether that still holds."""
     from llmclf.llm.runtime import Runtime
     from llmclf.workspace.thresholds import threshold_story

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from llmclf.data.allocation import allocate
 from llmclf.data.strata import MAX_STRATA, score_strata
 from llmclf.errors import ConfigError
 from llmclf.render.rates import rate_text
-from llmclf.render.tables import TableText, html_table, price_text, rich_table
+from llmclf.render.tables import Shown, TableText, price_text
 from llmclf.stats.label_plans import (
     MOST_ITEMS,
     HalfWidth,
@@ -71,7 +70,7 @@ class PlannedLabels:
 
 
 @dataclass(frozen=True)
-class LabelPlan:
+class LabelPlan(Shown):
     """Labels against the half-width of recall's interval, and how many the wanted one takes."""
 
     recall: float
@@ -120,16 +119,6 @@ class LabelPlan:
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
         return {**asdict(self), "notes": list(self.notes)}
-
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
-    def __rich__(self) -> Any:
-        return rich_table(self._table())
-
-    def _repr_html_(self) -> str:
-        return html_table(self._table())
 
     def _table(self) -> TableText:
         rows = tuple(

@@ -18,7 +18,7 @@ from llmclf.errors import DataError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.evaluation.notes import about_unseen
-from llmclf.render.tables import TableText, counted, html_table, rich_table
+from llmclf.render.tables import Shown, TableText, counted
 from llmclf.stats import Sampling
 from llmclf.stats.disagreement import jensen_shannon, mean, squared_error
 from llmclf.stats.means import bounded_mean
@@ -52,7 +52,7 @@ class CeilingRow:
 
 
 @dataclass(frozen=True)
-class AnnotatorCeiling:
+class AnnotatorCeiling(Shown):
     """A classifier and people against the same annotators."""
 
     task: str
@@ -82,11 +82,8 @@ class AnnotatorCeiling:
             "unseen": list(self.unseen),
         }
 
-    def __rich__(self) -> Any:
-        return rich_table(_table(self))
-
-    def _repr_html_(self) -> str:
-        return html_table(_table(self))
+    def _table(self) -> TableText:
+        return _table(self)
 
 
 def annotator_ceiling(

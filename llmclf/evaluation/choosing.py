@@ -102,9 +102,8 @@ def _check(wanted: Wanted, costs: Costs) -> None:
 
 
 def _scored(predictions: Predictions, matched: Matched, basis: Drawn) -> Scored:
-    given = matched.column(predictions, "score")
     without = np.where(matched.flagged, ALWAYS, NEVER)
-    score = np.array([np.nan if one is None else one for one in given], float)
+    score = np.array(matched.column(predictions, "score"), float)  # None is nan
     score = np.where(matched.failed, NEVER, np.where(np.isnan(score), without, score))
     items = Scored(matched.positive, score, matched.failed, basis.sampling)
     if not items.has_score.any():

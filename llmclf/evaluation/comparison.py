@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.evaluation.measure import evaluate
 from llmclf.evaluation.result import Evaluation
+from llmclf.render.tables import Shown
 from llmclf.types import Costs, Dataset, Estimate, Item, Predictions, Task, said_label
 
 Verdict = Literal["better", "worse", "not decided"]
@@ -44,7 +44,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """What B gains and loses against A on the items that both predicted.
 
     Differences are B less A. A rate's is of the population or the set as in `Evaluation`; dollars are at
@@ -135,10 +135,6 @@ class Comparison:
             "notes": list(self.notes),
         }
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
     def __rich__(self) -> Any:
         from llmclf.evaluation.comparison_table import rich_of
 
@@ -174,12 +170,7 @@ def compare(
     sides = (a, b)
     simulated = [any(side.column("simulated")) for side in sides]
     if simulated[0] != simulated[1]:
-        raise DataError(
-            "real and simulated answers can't be compared",
-            where="compare",
-            got=f"{'A' if simulated[0] else 'B'} is simulated",
-            fix="a simulated vendor says nothing about a real one: compare real with real",
-        )
+        raise mixed("A" if simulated[0] else "B")
     first, second = (set(_items(side)) for side in sides)
     shared = dataset.where(lambda example: example.item in first & second and task.name in example.labels)
     if not len(shared):
@@ -220,6 +211,16 @@ def compare(
         only_b=len(second - first),
         more=stats.more_labels(pairs, dollars, level=level) if undecided else None,
         notes=_notes(alone, len(first - second), len(second - first), unlabelled),
+    )
+
+
+def mixed(simulated: str) -> DataError:
+    """What is raised where real answers meet those of the side that is `simulated`."""
+    return DataError(
+        "real and simulated answers can't be compared",
+        where="compare",
+        got=f"{simulated} is simulated",
+        fix="a simulated vendor says nothing about a real one: compare real with real",
     )
 
 

@@ -68,21 +68,27 @@ def match(predictions: Predictions, dataset: Dataset, task: Task) -> Matched:
     if problems:
         raise DataError("predictions and dataset do not fit", where=f"dataset {dataset.name}", problems=problems)
     rows = places.rows()
-    errors, said, flags = (predictions.column(name) for name in ("error", "label", "flagged"))
-    failed = _are_set(errors)[rows]
-    flagged = np.array(flags, bool)
-    for row in np.flatnonzero(~_are_set(flags)).tolist():
-        flagged[row] = is_flagged(None, said[row], task.target)
+    flagged, failed = (side[rows] for side in flagged_and_failed(predictions, task))
+    errors = predictions.column("error")
     return Matched(
         examples,
         labels,
         rows,
         np.array([label == task.target for label in labels], bool),
-        flagged[rows] & ~failed,
+        flagged,
         failed,
         tuple(errors[row] for row in rows[failed].tolist()),
         tuple(str(item) for item in unlabelled),
     )
+
+
+def flagged_and_failed(predictions: Predictions, task: Task) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """((n,) flagged, (n,) failed), in the order of the predictions; a failed one is not flagged."""
+    errors, said, flags = (predictions.column(name) for name in ("error", "label", "flagged"))
+    failed, flagged = _are_set(errors), np.array(flags, bool)
+    for row in np.flatnonzero(~_are_set(flags)).tolist():
+        flagged[row] = is_flagged(None, said[row], task.target)
+    return flagged & ~failed, failed
 
 
 class _Places:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from llmclf.evaluation.notes import percent
 from llmclf.render.rates import rate_cells, rate_range
-from llmclf.render.tables import TableText, counted, html_table, price_text, rich_table, usd_cells, usd_range, usd_text
+from llmclf.render.tables import (
+    Shown,
+    TableText,
+    counted,
+    price_text,
+    usd_cells,
+    usd_range,
+    usd_text,
+)
 from llmclf.stats.thresholds import Certificate, ScoreScaling
 from llmclf.types import Costs, Estimate
 
@@ -59,7 +66,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
-class OperatingPoints:
+class OperatingPoints(Shown):
     """The points of one classifier on one set of labels, and which of them was asked for."""
 
     classifier: str
@@ -129,15 +136,8 @@ class OperatingPoints:
             "notes": list(self.notes),
         }
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
-    def __rich__(self) -> Any:
-        return rich_table(_table(self))
-
-    def _repr_html_(self) -> str:
-        return html_table(_table(self))
+    def _table(self) -> TableText:
+        return _table(self)
 
 
 def _table(made: OperatingPoints) -> TableText:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ import llmclf.stats as stats
 from llmclf.errors import DataError
 from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
-from llmclf.render.tables import TableText, counted, html_table, rich_table, usd_text
+from llmclf.render.tables import Shown, TableText, counted, usd_text
 from llmclf.stats import Sampling
 from llmclf.stats.repeats import Flips, NoiseSplit, flips, noise_split
 from llmclf.types import Costs, Dataset, Estimate, Predictions, Task
@@ -39,7 +38,7 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Repeats:
+class Repeats(Shown):
     """What several runs of one classifier on the same items say of its steadiness."""
 
     task: str
@@ -77,15 +76,8 @@ class Repeats:
                 row[name]["narrowing"] = {str(runs): split.narrowing(runs) for runs in MORE_RUNS}
         return row
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
-    def __rich__(self) -> Any:
-        return rich_table(_table(self))
-
-    def _repr_html_(self) -> str:
-        return html_table(_table(self))
+    def _table(self) -> TableText:
+        return _table(self)
 
 
 def repeats(

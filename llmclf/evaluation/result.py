@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from llmclf.render.tables import data_frame, html_table, rich_table
+from llmclf.render.tables import Shown, TableText, data_frame
 from llmclf.types import Costs, Estimate
 
 FIGURES = (
@@ -32,7 +31,7 @@ FIGURES = (
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shown):
     """How good a classifier's predictions are against labels. Every rate is an `Estimate`.
 
     Where the dataset's design is known, rates are those of the population it was drawn from, weighted; where
@@ -142,10 +141,6 @@ class Evaluation:
         names = [name for name in self.__dataclass_fields__ if name != "error_messages"]
         return {name: _plain(getattr(self, name)) for name in names} | {"synthetic": self.synthetic}
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
     def to_rows(self) -> list[dict[str, Any]]:
         """One row for each estimate: its name, of what (a failure mode, a label), value, low, high and the rest."""
         named = [(name, "", getattr(self, name)) for name in FIGURES]
@@ -157,15 +152,10 @@ class Evaluation:
         """`to_rows()` as a pandas DataFrame; MissingPieceError where pandas is not installed."""
         return data_frame(self.to_rows())
 
-    def __rich__(self) -> Any:
+    def _table(self) -> TableText:
         from llmclf.evaluation.table import table_of
 
-        return rich_table(table_of(self))
-
-    def _repr_html_(self) -> str:
-        from llmclf.evaluation.table import table_of
-
-        return html_table(table_of(self))
+        return table_of(self)
 
 
 def _plain(value: Any) -> Any:

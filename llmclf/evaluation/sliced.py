@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -14,7 +13,7 @@ from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import match
 from llmclf.evaluation.parts import Parts
 from llmclf.evaluation.slicing import Cut, cuts
-from llmclf.render.tables import data_frame, html_table, rich_table
+from llmclf.render.tables import Shown, TableText, data_frame
 from llmclf.stats import difference_p, holm
 from llmclf.types import Dataset, Estimate, Predictions, Task
 
@@ -58,7 +57,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Slices:
+class Slices(Shown):
     """Every slice that was looked at, the smallest first: they are the ones to be suspicious of."""
 
     task: str
@@ -88,10 +87,6 @@ class Slices:
         row = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "slices"}
         return row | {"slices": [one.to_dict() for one in self.slices], "notes": list(notes_of(self))}
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
     def to_rows(self) -> list[dict[str, Any]]:
         """One flat row for each slice: estimates as `recall`, `recall_low`, `recall_high`, and so on."""
         rows = []
@@ -108,15 +103,10 @@ class Slices:
         """`to_rows()` as a pandas DataFrame; MissingPieceError where pandas is not installed."""
         return data_frame(self.to_rows())
 
-    def __rich__(self) -> Any:
+    def _table(self) -> TableText:
         from llmclf.evaluation.sliced_table import table_of
 
-        return rich_table(table_of(self))
-
-    def _repr_html_(self) -> str:
-        from llmclf.evaluation.sliced_table import table_of
-
-        return html_table(table_of(self))
+        return table_of(self)
 
 
 def slices(

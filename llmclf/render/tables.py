@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,6 +83,29 @@ def html_table(table: TableText) -> str:
         f"<table><caption>{stamps}{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table>" + (f"<ul>{notes}</ul>" if notes else "")
     )
+
+
+class Shown:
+    """A result in all its forms: `to_dict` and `_table` are its own; JSON text, terminal and notebook follow."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON types."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """`to_dict()` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def _table(self) -> TableText:
+        raise NotImplementedError
+
+    def __rich__(self) -> Any:
+        return rich_table(self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(self._table())
 
 
 def usd_cells(estimate: Estimate) -> tuple[str, str]:

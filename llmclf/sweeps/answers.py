@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmclf.evaluation.drawn import drawn
+from llmclf.evaluation.matching import flagged_and_failed
 from llmclf.stats.front import Answers
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Dataset, Task, is_flagged
+from llmclf.types import Dataset, Task
 
 
 def answers_of(cells: Sequence[MeasuredCell], dataset: Dataset, task: Task) -> Answers:
@@ -38,15 +39,12 @@ def _columns(
     cell: MeasuredCell, wanted: Sequence[tuple[str, int | None]], task: Task
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """(flagged, failed, model's dollars, seconds) of one cell's items; NaN for what is not known."""
-    names = ("flagged", "label", "error", "cost_nano_usd", "latency_seconds")
-    flags, labels, errors, costs, seconds = (cell.predictions.column(name) for name in names)
-    asked = list(zip(cell.predictions.column("conversation_id"), cell.predictions.column("turn"), strict=True))
-    failed = np.array([error is not None for error in errors], bool)
-    said = [is_flagged(flag, label, task.target) for flag, label in zip(flags, labels, strict=True)]
-    nano = np.array([np.nan if cost is None else cost for cost in costs], float)
-    timed = np.array([np.nan if second is None else second for second in seconds], float)
+    column = cell.predictions.column
+    asked = list(zip(column("conversation_id"), column("turn"), strict=True))
+    flagged, failed = flagged_and_failed(cell.predictions, task)
+    nano, seconds = (np.array(column(name), float) for name in ("cost_nano_usd", "latency_seconds"))  # None is nan
     rows: NDArray[np.intp] | slice = slice(None)
     if asked != wanted:
         row_of = {item: row for row, item in enumerate(asked)}
         rows = np.array([row_of[item] for item in wanted], np.intp)
-    return np.array(said, bool)[rows] & ~failed[rows], failed[rows], nano[rows] / 1e9, timed[rows]
+    return flagged[rows], failed[rows], nano[rows] / 1e9, seconds[rows]

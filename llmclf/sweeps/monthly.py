@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from llmclf.config import PaceRow
 from llmclf.evaluation.volume import volume_sentence
 from llmclf.llm.plans import BATCH, HOURS_PER_MONTH
-from llmclf.render.tables import TableText, html_table, rich_table
+from llmclf.render.tables import Shown, TableText
 from llmclf.sweeps.measured import MeasuredCell
 from llmclf.sweeps.parts import Parts
 from llmclf.sweeps.tipping import FLAG_NOTHING
@@ -58,7 +57,7 @@ class Month:
 
 
 @dataclass(frozen=True)
-class Months:
+class Months(Shown):
     """Every cell at every volume; without a volume there is no row, and `why_not` says so."""
 
     rows: tuple[Month, ...]
@@ -82,10 +81,6 @@ class Months:
             "flag_nothing": [row.to_dict() for row in self.nothing],
         }
 
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
-
     def table(self, labels: Sequence[str] | None = None) -> TableText:
         """The months of the cells named (all of them, if None) as a table."""
         title = self.why_not
@@ -97,11 +92,8 @@ class Months:
         heads = ("cell", "model", "reviews", "hours", "misses", "alarms", "total")
         return TableText(title, heads, tuple(rows), self.notes if rows else (), right=(1, 2, 3, 4, 5, 6))
 
-    def __rich__(self) -> Any:
-        return rich_table(self.table())
-
-    def _repr_html_(self) -> str:
-        return html_table(self.table())
+    def _table(self) -> TableText:
+        return self.table()
 
 
 def months(

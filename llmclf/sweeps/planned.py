@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from rich.console import RenderableType
-
 from llmclf.llm.plans import STANDARD
-from llmclf.render.tables import TableText, counted, rich_table, usd_text
+from llmclf.render.tables import Shown, TableText, counted, usd_text
 from llmclf.sweeps.cells import Skipped
 from llmclf.sweeps.money import CapLeft
 from llmclf.sweeps.tokens import tokens_by
@@ -89,7 +87,7 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """Cells with calls, dollars and seconds as ranges; nothing was sent to make it.
 
     The low end of dollars takes every prompt token as cached and answers as short; the high end
@@ -181,10 +179,6 @@ class Plan:
             "skipped": [skip.to_dict() for skip in self.skipped],
         }
 
-    def __rich__(self) -> RenderableType:
-        made: RenderableType = rich_table(_table(self))
-        return made
-
     @property
     def sentences(self) -> list[str]:
         """What a person should know before saying yes, one sentence each."""
@@ -235,6 +229,9 @@ class Plan:
             return [f"{said}."]
         enough = "enough" if self.usd.high <= left else "it may stop before the end; what is done is kept"
         return [f"{said}: {enough}."]
+
+    def _table(self) -> TableText:
+        return _table(self)
 
 
 def scaled(each: tuple[float, float], times: float) -> Span:

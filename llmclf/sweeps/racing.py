@@ -222,11 +222,10 @@ class Seen:
         flagged = np.array([is_flagged(one.flagged, one.label, track.task.target) for one in said], bool) & ~failed
         positive = track.positive[places]
         price = _prices(said, failed) * track.price_share[places]
-        seconds = [np.nan if one.latency_seconds is None else one.latency_seconds for one in said]
         return cls(
             track.usd_share[places] * item_usd(positive, flagged, failed, costs) + price,
             np.where(flagged, 0.0, track.target_share[places]),
-            np.array(seconds, float),
+            np.array([one.latency_seconds for one in said], float),  # None is nan
             price,
             (flagged | failed).astype(float),
             not failed.all(),
@@ -238,7 +237,7 @@ def _prices(said: Sequence[Prediction], failed: NDArray[np.bool_]) -> Floats:
 
     All NaN where the price of an answer is not known, or that of none is.
     """
-    nano = np.array([np.nan if one.cost_nano_usd is None else one.cost_nano_usd for one in said], float)
+    nano = np.array([one.cost_nano_usd for one in said], float)
     known = ~np.isnan(nano)
     if not known.any() or bool((~known & ~failed).any()):
         return np.full(len(nano), np.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ from llmclf.config import LimitsTable, PaceRow
 from llmclf.data.spreadsheet import guarded
 from llmclf.evaluation import evaluate
 from llmclf.evaluation.volume import items_per_conversation
-from llmclf.render.tables import data_frame
+from llmclf.render.tables import Shown, data_frame
 from llmclf.stats import front
 from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
@@ -39,7 +38,7 @@ WHY_STOPPED: dict[Stopped, str] = {
 
 
 @dataclass(frozen=True)
-class Surface:
+class Surface(Shown):
     """The result of a sweep. Only real cells can lie on the front or be best; simulated ones are a list apart."""
 
     cells: tuple[MeasuredCell, ...]
@@ -249,10 +248,6 @@ class Surface:
             "skipped": [skip.to_dict() for skip in self.skipped],
             "run_card": dict(self.run_card),
         }
-
-    def to_json(self) -> str:
-        """`to_dict()` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One flat row for each cell, simulated ones stamped in a column of their own."""

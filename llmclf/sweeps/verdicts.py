@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from llmclf.evaluation.matching import flagged_and_failed
 from llmclf.evaluation.wrong import WRONG_KINDS, WrongKind
 from llmclf.sweeps.measured import MeasuredCell
-from llmclf.types import Dataset, Prediction, Task, is_flagged
+from llmclf.types import Dataset, Prediction, Task
 
 NOT_ASKED, FOUND, QUIET, MISSED, FALSE_ALARM, FAILED = range(6)
 """How an item came out; from MISSED on it is wrong, or without an answer."""
@@ -70,16 +71,14 @@ def _verdicts(
     column = cell.predictions.column
     asked = list(zip(column("conversation_id"), column("turn"), strict=True))
     rows = np.arange(len(items)) if asked == items else np.array([row_of[item] for item in asked], np.intp)
-    failed = np.array([error is not None for error in column("error")], bool)
-    said = zip(column("flagged"), column("label"), strict=True)
-    flagged = np.array([is_flagged(flag, label, task.target) for flag, label in said], bool)
+    flagged, failed = flagged_and_failed(cell.predictions, task)
     truth = target[rows]
     outcome = np.zeros(len(items), np.int8)
     outcome[rows] = np.where(
         failed, FAILED, np.where(flagged, np.where(truth, FOUND, FALSE_ALARM), np.where(truth, MISSED, QUIET))
     )
     score = np.full(len(items), np.nan)
-    score[rows] = [np.nan if given is None else given for given in column("score")]
+    score[rows] = np.array(column("score"), float)  # None is nan
     ungrounded = np.zeros(len(items), bool)
     ungrounded[rows] = [bool(quotes) and not all(quote.grounded for quote in quotes) for quotes in column("evidence")]
     place = np.full(len(items), -1, np.intp)

@@ -13,8 +13,8 @@ from llmclf.classifiers.loading import make_classifier
 from llmclf.config import LlmFile, files, load_task
 from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
-from llmclf.errors import ConfigError, DataError, LlmclfError, nearest
-from llmclf.evaluation.comparison import Comparison, compare as compare_predictions
+from llmclf.errors import ConfigError, LlmclfError, nearest
+from llmclf.evaluation.comparison import Comparison, compare as compare_predictions, mixed
 from llmclf.llm.plans import STANDARD
 from llmclf.llm.runtime import Runtime
 from llmclf.render import Prompt
@@ -213,12 +213,7 @@ def _check_not_mixed(a: Side, b: Side, runtime: Runtime) -> None:
         return isinstance(file, LlmFile) and runtime.route(file.model).simulated
 
     if simulated(a) != simulated(b):
-        raise DataError(
-            "real and simulated answers can't be compared",
-            where="compare",
-            got=f"{(a if simulated(a) else b).name} is simulated",
-            fix="a simulated vendor says nothing about a real one: compare real with real",
-        )
+        raise mixed((a if simulated(a) else b).name)
 
 
 def _answered(

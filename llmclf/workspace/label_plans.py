@@ -39,8 +39,7 @@ def plan_from_run(
     """
     matched = match(result.predictions, result.dataset, result.task)
     sampling = drawn(result.dataset, matched.examples).sampling
-    given = matched.column(result.predictions, "score")
-    scores = np.array([np.nan if score is None else score for score in given], float)
+    scores = np.array(matched.column(result.predictions, "score"), float)  # None is nan
     known = ~matched.failed & ~np.isnan(scores)
     positives, others = int((known & matched.positive).sum()), int((known & ~matched.positive).sum())
     if min(positives, others) < _FEWEST_POSITIVES:

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import RenderableType
-
 from llmclf.config import load_plans
 from llmclf.errors import ConfigError, LlmclfError, nearest
 from llmclf.llm.plans import BATCH, STANDARD, Plan, plan_of
 from llmclf.llm.runtime import Runtime
-from llmclf.render.tables import TableText, counted, rich_table, usd_text
+from llmclf.render.tables import Shown, TableText, counted, usd_text
 from llmclf.store import Store
 from llmclf.types import USAGE_COUNTS, Usage
 
@@ -88,7 +86,7 @@ class ModelBill:
 
 
 @dataclass(frozen=True)
-class Repriced:
+class Repriced(Shown):
     """A run's calls by model, then and now. Simulated models have bills of their own and are in no sum."""
 
     run_id: str
@@ -120,9 +118,8 @@ class Repriced:
             "models": [bill.to_dict() for bill in self.bills],
         }
 
-    def __rich__(self) -> RenderableType:
-        made: RenderableType = rich_table(_table(self))
-        return made
+    def _table(self) -> TableText:
+        return _table(self)
 
 
 def reprice(run_id: str, runtime: Runtime, plan: str = STANDARD) -> Repriced:

@@ -88,9 +88,7 @@ def sureness(prediction: Prediction, result: RunResult) -> Sureness:
     like = answered & (matched.flagged == flagged)
     band = _band(prediction)
     if band is not None:
-        scores = np.array(
-            [np.nan if one is None else one for one in matched.column(result.predictions, "score")], float
-        )
+        scores = np.array(matched.column(result.predictions, "score"), float)  # None is nan
         near = like & (scores >= band[0]) & (scores <= band[1])
         if _enough(near, matched.positive) and near.sum() < like.sum():
             like = near

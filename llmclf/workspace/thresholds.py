@@ -22,7 +22,7 @@ from llmclf.errors import ConfigError
 from llmclf.evaluation.choosing import operating_points
 from llmclf.evaluation.operating_point import OperatingPoints, Wanted
 from llmclf.llm.runtime import Runtime
-from llmclf.render.tables import TableText, html_table, rich_table
+from llmclf.render.tables import Shown, TableText
 from llmclf.sweeps.cells import AXES, expand
 from llmclf.types import Costs
 from llmclf.workspace.run_results import RunResult, find_run, newest_run
@@ -105,7 +105,7 @@ def write_threshold(choice: ThresholdChoice, name: str, runtime: Runtime) -> Non
 
 
 @dataclass(frozen=True)
-class ThresholdStory:
+class ThresholdStory(Shown):
     """The threshold of a classifier and where it comes from."""
 
     classifier: str
@@ -124,12 +124,6 @@ class ThresholdStory:
             "threshold_from": None if self.origin is None else self.origin.model_dump(mode="json"),
             "notes": list(self.notes),
         }
-
-    def __rich__(self) -> Any:
-        return rich_table(self._table())
-
-    def _repr_html_(self) -> str:
-        return html_table(self._table())
 
     def _table(self) -> TableText:
         rows = [("threshold", "none" if self.threshold is None else f"{self.threshold:.10g}")]
