@@ -125,6 +125,11 @@ def load(kind: str, path: Path) -> Any:
     return value
 
 
+def load_named(kind: str, name: str, workspace: Path | None = None) -> Any:
+    """What the file of `kind` called `name` says; errors as of `find` and `load`."""
+    return load(kind, find(kind, name, workspace).path)
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 text file; ConfigError where it can't be read."""
     try:

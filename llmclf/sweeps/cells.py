@@ -191,7 +191,7 @@ def _drafts(file: SweepFile, workspace: Path | None, problems: list[str]) -> Ite
 
 def _classifier_file(name: str, workspace: Path | None, problems: list[str]) -> CellFile | None:
     try:
-        loaded: CellFile = files.load("classifier", files.find("classifier", name, workspace).path)
+        loaded: CellFile = files.load_named("classifier", name, workspace)
     except ConfigError as error:
         problems.append(_one_line(f"classifier {name!r}", error))
         return None

@@ -224,7 +224,7 @@ def _beyond_the_row(file: LlmFile, row: VendorRow) -> list[str]:
 
 
 def _check_sweep(name: str, workspace: Path | None) -> None:
-    file: SweepFile = files.load("sweep", files.find("sweep", name, workspace).path)
+    file: SweepFile = files.load_named("sweep", name, workspace)
     for classifier in (file.classifier, *(file.grid.classifier or ())):
         if classifier:
             _check_classifier(classifier, workspace)
@@ -232,7 +232,7 @@ def _check_sweep(name: str, workspace: Path | None) -> None:
         _check_prompt(prompt, workspace)
     for model in file.grid.model or ():
         _check_model(model, workspace)
-    files.load("dataset", files.find("dataset", file.dataset, workspace).path)
+    files.load_named("dataset", file.dataset, workspace)
 
 
 def _task_note(name: str, workspace: Path | None) -> str:
@@ -246,8 +246,8 @@ def _task_note(name: str, workspace: Path | None) -> str:
 
 
 def _sweep_note(name: str, workspace: Path | None) -> str:
-    file: SweepFile = files.load("sweep", files.find("sweep", name, workspace).path)
-    dataset: DatasetFile = files.load("dataset", files.find("dataset", file.dataset, workspace).path)
+    file: SweepFile = files.load_named("sweep", name, workspace)
+    dataset: DatasetFile = files.load_named("dataset", file.dataset, workspace)
     return "" if dataset.labels else f"its dataset {file.dataset!r} has no labels yet: llmclf data sample --help"
 
 

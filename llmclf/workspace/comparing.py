@@ -189,14 +189,14 @@ def _side(kind: SideKind, name: str, runtime: Runtime, dataset: str | None, clas
         found = files.find("classifier", name, runtime.workspace)
         return Side(kind, found.name, classifier=name)
     files.find("prompt", name, runtime.workspace)
-    own = files.load("classifier", files.find("classifier", classifier or "", runtime.workspace).path)
+    own = files.load_named("classifier", classifier or "", runtime.workspace)
     if not isinstance(own, LlmFile):
         raise ConfigError("only an llm classifier has a prompt", where="--classifier", got=classifier)
     return Side(kind, with_prompt(classifier or "", name), classifier=classifier or "", prompt=name)
 
 
 def _file_of(side: Side, runtime: Runtime) -> Any:
-    return files.load("classifier", files.find("classifier", side.classifier, runtime.workspace).path)
+    return files.load_named("classifier", side.classifier, runtime.workspace)
 
 
 def _task_of(side: Side, runtime: Runtime) -> Task:

@@ -67,7 +67,7 @@ def _training(result: RunResult, workspace: Path | None) -> str:
     """The command that trains the run's probe; empty where it is trained, or is none."""
     if result.classifier not in files.listing("classifier", workspace):
         return ""  # it was named by a path
-    file = files.load("classifier", files.find("classifier", result.classifier, workspace).path)
+    file = files.load_named("classifier", result.classifier, workspace)
     if not isinstance(file, ProbeFile) or probe_weights(result.classifier, file, workspace).is_file():
         return ""
     return f"llmclf train {result.classifier} --dataset {result.labels_from}"

@@ -62,7 +62,7 @@ def _evaluation(tasks: list[str], datasets: list[str], workspace: Path | None) -
 def _task_of(classifier: str, workspace: Path | None) -> str:
     """The task of a keyword classifier, which needs neither key nor training; empty for others and broken ones."""
     try:
-        file = files.load("classifier", files.find("classifier", classifier, workspace).path)
+        file = files.load_named("classifier", classifier, workspace)
     except LlmclfError:
         return ""
     return str(file.task) if file.kind == "keyword" else ""

@@ -226,7 +226,7 @@ def sweep_inputs(name: str, runtime: Runtime) -> tuple[SweepFile, Dataset, Task]
     found = files.find("sweep", name, runtime.workspace)
     file: SweepFile = files.load("sweep", found.path)
     first = file.classifier or (file.grid.classifier or ("",))[0]
-    classifier = files.load("classifier", files.find("classifier", first, runtime.workspace).path)
+    classifier = files.load_named("classifier", first, runtime.workspace)
     return file, load_dataset(file.dataset, runtime.workspace), load_task(classifier.task, runtime.workspace)
 
 
