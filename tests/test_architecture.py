@@ -32,8 +32,8 @@ ORDER = (
     "bulk",
     "testing",
     "workspace",
-    "cli",
     "server",
+    "cli",
 )
 """The total order of parts: a part may import itself and parts before it."""
 

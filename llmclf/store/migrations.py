@@ -9,6 +9,7 @@ import sqlite3
 from typing import NamedTuple
 
 from llmclf.errors import StoreError
+from llmclf.store.judging_schema import JUDGING
 
 SET = "llmclf"
 _RECORDS = "_sqlite_migrations"  # the table of sqlite-utils' Migrations
@@ -264,6 +265,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("0002_views", (_V_PREDICTIONS, _V_CELLS, _V_SPEND, _V_REASONS)),
     Migration("0003_shared", (_OWNERS, _LEASES, _SENDS, *_SHARED)),
     Migration("0004_spent", (_SPENT, *_KEEP_SPENT)),
+    Migration("0005_judging", JUDGING),
 )
 
 

@@ -25,6 +25,14 @@ _ABOUT = {
     "v_cells": "Cells with their settings and what their predictions add up to.",
     "v_spend": "Dollars by day, classifier and model.",
     "v_reasons": "Predictions that say why.",
+    "judgments": "What judges said, one row for each case.",
+    "sessions": "Sessions in which people label.",
+    "session_items": "The cases of a session, as people are shown them.",
+    "session_labels": "What people said, one row for each time they said it.",
+    "session_tokens": "Links and cookies of annotators, by hash.",
+    "session_looks": "When the figures of a session were looked at.",
+    "v_judgments": "Judgments, dollars and seconds, readable.",
+    "v_session_labels": "What people said, without what they took back.",
 }
 
 

@@ -6,7 +6,9 @@
     dataset        Item, Annotation, Example, Stratum, Design, Dataset
     groups         groups_of: which examples hang together
     estimate       Estimate
-    prediction     Prediction, Predictions, Evidence, Usage, ErrorInfo; is_flagged and said_label: what one comes to
+    evidence       Evidence
+    prediction     Prediction, Predictions, Usage, ErrorInfo; is_flagged and said_label: what one comes to
+    judgment       Rubric, Case, Judgment, Bar
 
 Only the standard library is imported here, so that `import llmclf` stays under 0.2 s.
 """
@@ -35,12 +37,22 @@ from llmclf.types.dataset import (
     dataset_of,
 )
 from llmclf.types.estimate import Estimate
+from llmclf.types.evidence import Evidence
 from llmclf.types.groups import groups_of
 from llmclf.types.hashing import canonical_json, content_hash
+from llmclf.types.judgment import (
+    CANNOT_TELL,
+    RECORDED,
+    Bar,
+    Case,
+    Judgment,
+    Probe,
+    Rubric,
+    ScaleKind,
+)
 from llmclf.types.prediction import (
     USAGE_COUNTS,
     ErrorInfo,
-    Evidence,
     Prediction,
     Predictions,
     ScoreMethod,
@@ -51,11 +63,15 @@ from llmclf.types.prediction import (
 from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
 
 __all__ = [
+    "CANNOT_TELL",
     "MODALITIES",
     "SPEAKERS",
     "USAGE_COUNTS",
+    "RECORDED",
     "Annotation",
     "Attachment",
+    "Bar",
+    "Case",
     "Conversation",
     "Costs",
     "Dataset",
@@ -70,13 +86,17 @@ __all__ = [
     "FailureMode",
     "Guideline",
     "Item",
+    "Judgment",
     "Label",
     "Modality",
     "OnError",
     "Prediction",
     "Predictions",
+    "Probe",
     "Role",
+    "Rubric",
     "Rule",
+    "ScaleKind",
     "ScoreMethod",
     "Source",
     "Speaker",

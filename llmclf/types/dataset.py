@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from llmclf.errors import DataError
 from llmclf.types.conversation import Conversation
+from llmclf.types.evidence import Evidence
 from llmclf.types.hashing import content_hash, plain
 
 Source = Literal["gold", "silver", "synthetic", "feedback"]
@@ -78,6 +79,8 @@ class Annotation:
     """When, ISO 8601."""
     guideline: str = ""
     """The `version` of the guideline that was read."""
+    evidence: tuple[Evidence, ...] = ()
+    """What the person highlighted."""
 
 
 @dataclass(frozen=True)

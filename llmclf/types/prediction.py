@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 
 from llmclf.errors import DataError, ErrorKind, ModelError, nearest
 from llmclf.types.dataset import Item
+from llmclf.types.evidence import Evidence
 from llmclf.types.hashing import plain
 
 ScoreMethod = Literal["keyword", "probe", "logprob", "verbalized", "samples", "none"]
@@ -25,16 +26,6 @@ class ErrorInfo:
     def of(cls, error: ModelError) -> ErrorInfo:
         """The lasting part of a `ModelError`."""
         return cls(error.kind, error.message, error.retryable)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A quote that carries the label, and the turn (from 0) it is said to stand in."""
-
-    quote: str
-    turn: int | None
-    grounded: bool = True
-    """False where the quote is not, word for word, in the text that was read."""
 
 
 @dataclass(frozen=True, slots=True)

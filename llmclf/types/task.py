@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -52,6 +53,15 @@ class Guideline:
         return content_hash(self.text)
 
 
+def guideline_of(labels: Sequence[Label]) -> Guideline:
+    """Definitions and rules in words, one label after the other."""
+    parts: list[str] = []
+    for label in labels:
+        parts.append(f"{label.name} ({label.role}): {label.definition}")
+        parts.extend(f"  {rule.id}. {rule.text}" for rule in label.rules)
+    return Guideline("\n".join(parts))
+
+
 @dataclass(frozen=True)
 class Task:
     """What is looked for: a question, the unit it is asked of, and the closed set of labels."""
@@ -87,11 +97,7 @@ class Task:
     @cached_property
     def guideline(self) -> Guideline:
         """Definitions and rules in words, for people and for prompts."""
-        parts: list[str] = []
-        for label in self.labels:
-            parts.append(f"{label.name} ({label.role}): {label.definition}")
-            parts.extend(f"  {rule.id}. {rule.text}" for rule in label.rules)
-        return Guideline("\n".join(parts))
+        return guideline_of(self.labels)
 
     def check_label(self, name: str) -> str:
         """`name` if it is in the closed set; ConfigError otherwise."""

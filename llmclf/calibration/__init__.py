@@ -1,0 +1,1 @@
+"""People and judges: sessions in which people label, their agreement, correction, the report card."""

@@ -1,0 +1,1 @@
+"""A rubric applied by a model: from a case to a judgment."""

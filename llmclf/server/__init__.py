@@ -1,0 +1,1 @@
+"""HTTP: the pages in which people label, and a service that classifies."""
