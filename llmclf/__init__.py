@@ -17,6 +17,7 @@ from typing import Any
 
 _HOMES = {
     "Attachment": "llmclf.types",
+    "Case": "llmclf.types",
     "Conversation": "llmclf.types",
     "Costs": "llmclf.types",
     "Dataset": "llmclf.types",
@@ -32,11 +33,14 @@ _HOMES = {
     "Runtime": "llmclf.llm.runtime",
     "Task": "llmclf.types",
     "Turn": "llmclf.types",
+    "calibrate": "llmclf.workspace.session_reports",
     "classify": "llmclf.workspace.verbs",
     "compare": "llmclf.workspace.comparing",
     "evaluate": "llmclf.workspace.verbs",
+    "judge": "llmclf.workspace.judging",
     "load_classifier": "llmclf.classifiers.loading",
     "load_dataset": "llmclf.data.loading",
+    "load_judge": "llmclf.judges.loading",
     "load_task": "llmclf.config",
     "sweep": "llmclf.workspace.verbs",
     "train": "llmclf.workspace.verbs",

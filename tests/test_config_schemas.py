@@ -64,6 +64,24 @@ GOOD = {
         [costs]
         conversations_per_month = 400_000
     """,
+    "judge": """
+        version = 1
+        kind = "llm"
+        question = "Is it rude?"
+        sees = ["conversation", "quote"]
+        prompt = "judges/rude"
+        model = "openai/gpt-4.1-mini"
+        thinking = 2048
+        [verdicts.rude]
+        role = "target"
+        definition = "belittles somebody"
+        rules = {R1 = "Short is not rude."}
+        [verdicts.polite]
+        role = "clean"
+        definition = "anything else"
+        [bar]
+        positives = 20
+    """,
     "models": f"""
         version = 1
         [models."local/m"]

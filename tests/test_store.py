@@ -324,7 +324,9 @@ def test_export_as_jsonl_loses_nothing(store: Store, tmp_path: Path) -> None:
     store.add_predictions(run, (replace(FULL, conversation_id=f"c{number}") for number in range(2_500)))
     store.call_sent(sent("one", request_json='{"messages": []}'))
     files = {path.name: path for path in store.export(tmp_path / "out")}
-    assert sorted(files) == ["calls.jsonl", "cells.jsonl", "predictions.jsonl", "prompts.jsonl", "runs.jsonl"]
+    tables = ["calls", "cells", "judgments", "predictions", "prompts", "runs"]
+    tables += ["session_items", "session_labels", "session_looks", "sessions"]
+    assert sorted(files) == sorted(f"{name}.jsonl" for name in tables)
     rows = [json.loads(line) for line in files["predictions.jsonl"].read_text().splitlines()]
     assert [row["conversation_id"] for row in rows] == [f"c{number}" for number in range(2_500)]
     assert rows[0]["probabilities"] == FULL.probabilities

@@ -128,6 +128,10 @@ def test_without_redaction_texts_are_stored_as_handed_over(path: Path, when: str
         assert answer.text == f"answer: {SAID}"
 
 
+def cleared(rows: dict[str, int]) -> dict[str, int]:
+    return {table: count for table, count in rows.items() if count}
+
+
 def test_forgetting_really_erases(path: Path) -> None:
     """After `forget` no word of the conversation stands in file or log; counts, labels and money stay."""
     with Store(path) as store:
@@ -135,7 +139,7 @@ def test_forgetting_really_erases(path: Path) -> None:
         fill(store, "c2", "another story")
         store.flush()
         assert UNIQUE.encode() in raw(path)
-        assert store.forget("c1") == {"calls": 1, "call_texts": 1, "predictions": 2}
+        assert cleared(store.forget("c1")) == {"calls": 1, "call_texts": 1, "predictions": 2}
         words = raw(path)
         assert UNIQUE.encode() not in words
         assert b"another story" in words
@@ -147,7 +151,7 @@ def test_forgetting_really_erases(path: Path) -> None:
         assert store.spent_nano().settled == 14
         assert store.stored_answer("hash") is not None  # the other conversation's
         assert [row["conversation_id"] for row in store.reasons()] == ["c2"]
-        assert store.forget("c1", "never heard of") == {"calls": 0, "call_texts": 0, "predictions": 0}
+        assert cleared(store.forget("c1", "never heard of")) == {}
 
 
 def test_forgetting_while_others_read(path: Path) -> None:
@@ -201,10 +205,10 @@ def test_old_words_expire(path: Path) -> None:
     """`expire` erases by age, and leaves what is younger."""
     with Store(path) as store:
         fill(store, "c1", UNIQUE, sent_at=datetime.now(UTC) - timedelta(days=10))
-        assert store.expire(7) == {"calls": 1, "call_texts": 1, "predictions": 0}
+        assert cleared(store.expire(7)) == {"calls": 1, "call_texts": 1}
         assert store.query("SELECT * FROM call_texts") == []
         assert len(store.reasons()) == 1
-        assert store.expire(0) == {"calls": 0, "call_texts": 0, "predictions": 2}
+        assert cleared(store.expire(0)) == {"predictions": 2}
         assert store.reasons() == []
         assert store.spent_nano().settled == 7
         with pytest.raises(ConfigError, match="negative"):

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from llmclf.cli import classifying, comparing, data, models, records, sweeps, thresholds, verdicts, workspaces
+from llmclf.cli import (
+    calibrating,
+    classifying,
+    comparing,
+    data,
+    judging,
+    models,
+    records,
+    serving,
+    sweeps,
+    thresholds,
+    verdicts,
+    workspaces,
+)
 
 app = typer.Typer(
     name="llmclf",
@@ -48,7 +61,10 @@ app.command()(verdicts.errors)
 app.command()(verdicts.show)
 app.command()(verdicts.explain)
 app.add_typer(thresholds.app, name="threshold")
+app.add_typer(judging.app, name="judge")
+app.add_typer(calibrating.app, name="calibrate")
 app.add_typer(sweeps.app, name="sweep")
 app.command()(records.spend)
 app.add_typer(records.runs, name="runs")
 app.add_typer(records.store, name="store")
+app.command()(serving.serve)

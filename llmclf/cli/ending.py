@@ -9,16 +9,16 @@ import typer
 
 from llmclf.cli.common import tell
 from llmclf.render.tables import counted
-from llmclf.types import ErrorInfo, Prediction
+from llmclf.types import ErrorInfo, Judgment, Prediction
 
 _MOST_OF_A_MESSAGE = 300
 
 
-def counting(errors: list[ErrorInfo | None], update: Callable[[int], None]) -> Callable[[Prediction], None]:
-    """What is called with each prediction: keeps its error, or None, in `errors`, and moves the bar."""
+def counting(errors: list[ErrorInfo | None], update: Callable[[int], None]) -> Callable[[Prediction | Judgment], None]:
+    """What is called with each prediction or judgment: keeps its error, or None, in `errors`, and moves the bar."""
 
-    def count(prediction: Prediction) -> None:
-        errors.append(prediction.error)
+    def count(one: Prediction | Judgment) -> None:
+        errors.append(one.error)
         update(len(errors))
 
     return count

@@ -96,6 +96,8 @@ class RunView:
         card = result.get("run_card") or {}
         if self._row.get("simulated") or result.get("simulated"):
             yield "SIMULATED: at least a part of it was made up by the simulated vendor."
+        if self._row["kind"] == "judge" and self._row["config"].get("calibration", "") != "calibrated":
+            yield "UNCALIBRATED: no calibration of this judge, as it was then, had passed its bar."
         if result.get("synthetic") or (card.get("dataset") or {}).get("synthetic"):
             yield "SYNTHETIC: at least a part of the conversations was written for testing, not observed."
 
@@ -116,11 +118,20 @@ class RunView:
             yield f"and {len(self._cells) - _MOST_CELLS} cells more: --json of `llmclf sweep report` has all"
         if self._row["kind"] == "evaluate":
             yield from _figures(result, _OF_A_RUN, "" if result.get("knows_prevalence", True) else " (of this set)")
+        if self._row["kind"] == "judge" and result:
+            yield _judged(result)
         if self._row["kind"] == "repeats":
             config, recall = self._row["config"], (result.get("recall") or {}).get("by_run") or ()
             yield f"{config['repeats']} runs; figures of the first: llmclf runs show {config['first']}"
             if recall and result["n_positives"] >= LEAST_POSITIVES:
                 yield f"recall of each run: {', '.join(f'{one:.2f}' for one in recall)}"
+
+
+def _judged(result: Mapping[str, Any]) -> str:
+    """Counts of a judge's verdicts, as they stood."""
+    counts = {**result["verdicts"], **{f"failed ({kind})": count for kind, count in result["failed"].items()}}
+    said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{result['cases']:,} cases: {said}"
 
 
 def _figures(result: Mapping[str, Any], names: Mapping[str, str], of_set: str = "") -> list[str]:

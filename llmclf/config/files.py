@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from llmclf.config import model_schemas, schemas
+from llmclf.config import judge_schemas, model_schemas, schemas
 from llmclf.config.mistakes import validated
 from llmclf.errors import ConfigError, nearest
 
@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[str, str, Any]] = {
     "classifier": ("configs/classifiers", ".toml", schemas.ClassifierFile),
     "dataset": ("configs/datasets", ".toml", schemas.DatasetFile),
     "sweep": ("configs/sweeps", ".toml", schemas.SweepFile),
+    "judge": ("judges", ".toml", judge_schemas.JudgeFile),
     "models": ("configs", ".toml", model_schemas.ModelsFile),
     "prices": ("configs", ".toml", model_schemas.PricesFile),
     "workspace": ("", ".toml", model_schemas.WorkspaceFile),
@@ -82,7 +83,7 @@ def find(kind: str, name: str, workspace: Path | None = None) -> Found:
             where=name,
             fix=f"give that one's name or path: {', '.join(listing(kind, workspace))}",
         )
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ConfigError(f"not a name of a {kind}", got=name, fix="use letters, digits, '_', '-', '.' and '/'")
     looked = []
     for origin, root in roots(workspace):
@@ -95,6 +96,11 @@ def find(kind: str, name: str, workspace: Path | None = None) -> Found:
         fix="; ".join(hint for hint in (nearest(name, listing(kind, workspace)), _here(workspace)) if hint),
         problems=[f"looked for {path}" for path in looked],
     )
+
+
+def is_name(text: str) -> bool:
+    """True where a file may be called so: it can't lead out of its folder."""
+    return _NAME.fullmatch(text) is not None
 
 
 def roots(workspace: Path | None) -> list[tuple[str, Path]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmclf.config import model_schemas as models, reference_examples as examples, schemas
+from llmclf.config import judge_schemas as judges, model_schemas as models, reference_examples as examples, schemas
 from llmclf.config.parts import Part
 
 _NAME_PATTERN = "^[A-Za-z0-9_]"
@@ -202,6 +202,18 @@ _BLOCKS = (
         ),
         examples.SWEEP,
     ),
+    _Block(
+        '## judges/NAME.toml\n\nOne of three kinds, by its `kind`.\n\n### A judge that asks a model: kind = "llm"',
+        "[judges.md](judges.md) says what is shown, asked and read.",
+        (
+            ("", judges.LlmJudgeFile),
+            ("[verdicts.NAME]", judges.VerdictTable),
+            ("[bar]", judges.BarTable),
+        ),
+        examples.JUDGE,
+    ),
+    _Block('### kind = "panel"', "", (("", judges.PanelFile),), examples.PANEL),
+    _Block('### kind = "recorded"', "", (("", judges.RecordedFile),), examples.RECORDED),
 )
 
 _PLACES = {model.__name__: place for block in _BLOCKS for place, model in block.tables}

@@ -269,3 +269,51 @@ conversations_per_month = 400_000
 p95_seconds = 8.0
 flags_per_day = 100
 """
+
+JUDGE = """
+# judges/polite.toml
+version = 1
+kind = "llm"
+question = "Is the bot's turn polite?"
+scale = "binary"
+sees = ["conversation"]
+context = "so_far"
+prompt = "judges/polite"
+model = "openai/gpt-5.4-mini"
+thinking = "low"
+
+[verdicts.rude]
+role = "target"
+definition = "The bot belittles, blames or mocks the customer."
+rules = { R1 = "Short is not rude.", R2 = "Blame in polite words counts." }
+
+[verdicts.polite]
+role = "clean"
+definition = "Anything else."
+
+[bar]
+sensitivity = 0.8
+"""
+
+PANEL = """
+# judges/polite_panel.toml
+version = 1
+kind = "panel"
+judges = ["polite", "polite_strict", "polite_other_vendor"]
+"""
+
+RECORDED = """
+# judges/polite_elsewhere.toml
+version = 1
+kind = "recorded"
+question = "Is the bot's turn polite?"
+scale = "binary"
+
+[verdicts.rude]
+role = "target"
+definition = "As it was said elsewhere."
+
+[verdicts.polite]
+role = "clean"
+definition = "As it was said elsewhere."
+"""

@@ -110,7 +110,7 @@ def import_labels(
     path = Path(sheet)
     drawn = {example.item: example for example in _examples(sample)}
     problems: list[str] = []
-    rows = _joined(_sheet_rows(path), drawn, problems)
+    rows = _joined(sheet_rows(path, _NEEDED), drawn, problems)
     missing = [] if partial else [item for item in drawn if item not in rows]
     problems += [f"{_name(item)}: its row is missing" for item in missing]
     labelled: dict[Item, Example] = {}
@@ -125,10 +125,11 @@ def import_labels(
     if not labelled:
         fix = f"fill in the column `label`: {', '.join(task.label_names)}"
         raise DataError("no row of the sheet has a label", where=str(path), fix=fix)
-    return _imported(list(drawn.values()), labelled, sample.design if isinstance(sample, Sample) else Design())
+    return labels_of(list(drawn.values()), labelled, sample.design if isinstance(sample, Sample) else Design())
 
 
-def _imported(drawn: Sequence[Example], labelled: Mapping[Item, Example], design: Design) -> LabelImport:
+def labels_of(drawn: Sequence[Example], labelled: Mapping[Item, Example], design: Design) -> LabelImport:
+    """Of the examples that were drawn those that are labelled, in their order, with a design that fits them."""
     kept = [index for index, example in enumerate(drawn) if example.item in labelled]
     unlabelled = tuple(example for example in drawn if example.item not in labelled)
     examples = tuple(labelled[drawn[index].item] for index in kept)
@@ -163,8 +164,11 @@ def _row(example: Example, conversation: Conversation, task: Task) -> list[str]:
     ]
 
 
-def _sheet_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line, cells by column) of a sheet as any spreadsheet saved it; blank rows left out."""
+def sheet_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """(line, cells by column) of a sheet as any spreadsheet saved it; blank rows left out.
+
+    DataError where it can't be read, or has no column of a `needed` name.
+    """
     text = _sheet_text(path)
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
@@ -173,7 +177,7 @@ def _sheet_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     limit = csv.field_size_limit(len(text) + 1)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in _NEEDED if name not in header]
+        missing = [name for name in needed if name not in header]
         if missing:
             raise DataError(
                 f"no column {' and '.join(missing)}",
@@ -260,7 +264,7 @@ def _labelled(
         if turns or modes:
             problems.append(f"{where}: evidence or failure modes and no label")
         return None
-    label = _choice(text, task.label_names)
+    label = choice_of(text, task.label_names)
     if label is None:
         problems.append(
             f"{where}: label {shorten(text, _GOT)} is not of task {task.name}; {nearest(text, task.label_names)}"
@@ -301,7 +305,7 @@ def _modes(text: str, task: Task, where: str, problems: list[str]) -> tuple[str,
     for word in re.split(r"[,;]", unguarded(text.strip())):
         if not word.strip():
             continue
-        mode = _choice(word.strip(), known) if known else word.strip()
+        mode = choice_of(word.strip(), known) if known else word.strip()
         if mode is None:
             problems.append(f"{where}: failure mode {shorten(word.strip(), _GOT)} is unknown; {nearest(word, known)}")
         else:
@@ -309,7 +313,7 @@ def _modes(text: str, task: Task, where: str, problems: list[str]) -> tuple[str,
     return tuple(dict.fromkeys(found))
 
 
-def _choice(text: str, choices: Sequence[str]) -> str | None:
+def choice_of(text: str, choices: Sequence[str]) -> str | None:
     """The choice that `text` names; another case is accepted where it leaves no doubt."""
     if text in choices:
         return text

@@ -141,6 +141,8 @@ class Answer:
     """Only where the route knows better than the clock around it."""
     first_byte_seconds: float | None = None
     """From sending to the first byte of the answer, where the route can tell."""
+    model: str = ""
+    """The version that answered, as the endpoint names it; empty where it does not say, or the answer was stored."""
 
 
 @dataclass(frozen=True, slots=True)

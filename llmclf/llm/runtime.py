@@ -25,7 +25,7 @@ from llmclf.llm.budget import Budget
 from llmclf.llm.calls import Caller, Prepared, from_store
 from llmclf.llm.caps import Period, SharedCaps
 from llmclf.llm.loop import LoopThread
-from llmclf.llm.model import Model, Request, Response, body_text, request_hash
+from llmclf.llm.model import Model, Request, Response, Subject, body_text, request_hash
 from llmclf.llm.pace import Pace
 from llmclf.llm.prices import Price
 from llmclf.llm.routes.base import Route
@@ -132,6 +132,10 @@ class Runtime:
             self._truth[key] = Truth(
                 label, roles[label], task.target, tuple(example.failure_modes), tuple(example.evidence_turns)
             )
+
+    def tell_truth(self, subject: Subject, truth: Truth) -> None:
+        """Tells the simulated vendor the truth about the subject of a request."""
+        self._truth[subject.task, subject.content_hash, subject.turn] = truth
 
     def redacted(self, conversation: Conversation, *, for_others: bool = False) -> Conversation:
         """The conversation as it may be sent: without personal data where privacy says so.

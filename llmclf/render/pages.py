@@ -15,23 +15,31 @@ from typing import Any
 _ALLOWED = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
 
 
-def html_page(title: str, body: str, style: str, *, data: Any = None, scripts: Sequence[str] = ()) -> str:
+def html_page(
+    title: str, body: str, style: str, *, data: Any = None, scripts: Sequence[str] = (), connects: bool = False
+) -> str:
     """A whole page: `title` is text, `body` HTML whose texts are escaped, `style` CSS after what all pages share.
 
     `data` stands as JSON in the element `data`, for the `scripts`. These are allowed by their hashes, so that text
-    that slipped through escaping could run nothing. None of them may hold `</script`.
+    that slipped through escaping could run nothing. None of them may hold `</script`. `connects`: the page is
+    served, and its scripts may ask the server it came from.
     """
-    images = "img-src data: blob:" if scripts else "img-src data:"
-    hashes = f"; script-src {' '.join(map(_source_hash, scripts))}" if scripts else ""
     elements = [f'<script type="application/json" id="data">{script_json(data)}</script>'] * bool(scripts)
     elements += [f"<script>{script}</script>" for script in scripts]
     return Template(packaged_text("llmclf.render", "frame.html")).substitute(
-        policy=f"{_ALLOWED}; {images}{hashes}",
+        policy=page_policy(scripts, connects=connects),
         title=escape(title),
         style=packaged_text("llmclf.render", "base.css") + style,
         body=body,
         scripts="\n".join(elements),
     )
+
+
+def page_policy(scripts: Sequence[str] = (), *, connects: bool = False) -> str:
+    """The content security policy of a page with these scripts, as the page itself and its server say it."""
+    images = "img-src data: blob:" if scripts else "img-src data:"
+    hashes = f"; script-src {' '.join(map(_source_hash, scripts))}" if scripts else ""
+    return f"{_ALLOWED}; {images}{hashes}" + ("; connect-src 'self'" if connects else "")
 
 
 def script_json(value: Any) -> str:

@@ -1,1 +1,12 @@
-"""HTTP: the pages in which people label, and a service that classifies."""
+"""The service: answers over HTTP, and the page in which people label.
+
+app          which address leads where
+guard        what is true of every request and answer: host, origin, headers
+auth         tokens and cookies
+classifying  POST /v1/classify, GET /healthz
+labelling    links, the page, and what it asks for
+views        what of a case may go out
+pages        the page's HTML
+answers      bodies in, JSON and errors out
+running      a socket, uvicorn, links
+"""

@@ -6,6 +6,10 @@ interval     from draws of a figure to its interval
 totals       likely numbers of population items in each cell
 stratified   recall, precision, specificity, prevalence, flag rate, F-beta
 judged       prevalence from verdicts on everything and labels on a part
+class_balanced    the same where the labels were drawn by label: so many targets, so many others
+agreement    how far two raters or many agree: positive agreement, kappa, alpha, AC1, with intervals
+agreement_values  the same as plain numbers
+truths       what is true of items on which raters disagree, and how good each rater is
 projection   precision, flag rate and dollars at an assumed prevalence
 budget       recall where people can review only so many
 ranking      ROC AUC, average precision, Brier score
@@ -23,7 +27,9 @@ pairs        two counts of the same items: different, and could a doubling have 
 front        many classifiers on the same items, resampled together: who is cheapest, who lies on the front
 """
 
+from llmclf.stats.agreement import Agreement, pair_agreement, panel_agreement
 from llmclf.stats.budget import recall_at_budget
+from llmclf.stats.class_balanced import class_balanced_prevalence
 from llmclf.stats.difference import difference_p, holm
 from llmclf.stats.judged import judged_prevalence
 from llmclf.stats.outcomes import item_usd, resampled_shares, usd_shares
@@ -56,23 +62,28 @@ from llmclf.stats.stratified import (
     recall,
     specificity,
 )
+from llmclf.stats.truths import Truths, dawid_skene
 
 __all__ = [
     "LARGEST_SHARE",
     "LEAST_POSITIVES",
     "PRICE_UNKNOWN",
+    "Agreement",
     "Confusion",
     "Discordance",
     "MoreLabels",
     "Paired",
     "PairedCounts",
     "Sampling",
+    "Truths",
     "average_precision",
     "brier",
     "calibration_slope",
+    "class_balanced_prevalence",
     "clopper_pearson",
     "clustered_wilson",
     "confusion",
+    "dawid_skene",
     "discordance",
     "difference_p",
     "dollars_per_1000",
@@ -83,11 +94,13 @@ __all__ = [
     "jeffreys",
     "judged_prevalence",
     "more_labels",
+    "pair_agreement",
     "paired_cells",
     "paired_counts",
     "paired_dollars",
     "paired_false_alarms",
     "paired_recall",
+    "panel_agreement",
     "precision",
     "prevalence",
     "projected_flag_rate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from llmclf.errors import StoreError
@@ -12,41 +13,71 @@ from llmclf.store.moments import utc_text
 Erase = Callable[[sqlite3.Connection], dict[str, int]]
 
 _CALL_TEXTS = "DELETE FROM call_texts WHERE call_id IN (SELECT call_id FROM calls WHERE {which})"
-_CALLS = "UPDATE calls SET forgotten_at = ? WHERE {which} AND forgotten_at IS NULL"
+_CALLS = "UPDATE calls SET forgotten_at = :now WHERE {which} AND forgotten_at IS NULL"
 _PREDICTIONS = """
-UPDATE predictions SET evidence = NULL, rationale = NULL, thinking = NULL, error_message = NULL, forgotten_at = ?
+UPDATE predictions SET evidence = NULL, rationale = NULL, thinking = NULL, error_message = NULL, forgotten_at = :now
 WHERE {which} AND forgotten_at IS NULL
 """
+_JUDGMENTS = """
+UPDATE judgments SET reason = NULL, thinking = NULL, error_message = NULL, forgotten_at = :now
+WHERE {which} AND forgotten_at IS NULL
+"""
+_ITEMS = """
+UPDATE session_items SET conversation = NULL, shown = NULL, forgotten_at = :now
+WHERE {which} AND forgotten_at IS NULL
+"""
+_LABELS = """
+UPDATE session_labels SET note = NULL, evidence = NULL,
+  skipped = CASE skipped WHEN '' THEN '' ELSE 'forgotten' END
+WHERE {which} AND (note IS NOT NULL OR evidence IS NOT NULL)
+"""
+_OF_CONVERSATION = "conversation_id = :value"
+_CONVERSATION = (
+    ("call_texts", _CALL_TEXTS, _OF_CONVERSATION),
+    ("calls", _CALLS, _OF_CONVERSATION),
+    ("predictions", _PREDICTIONS, _OF_CONVERSATION),
+    ("judgments", _JUDGMENTS, _OF_CONVERSATION),
+    ("session_items", _ITEMS, _OF_CONVERSATION),
+    (
+        "session_labels",
+        _LABELS,
+        "(session_id, case_id) IN (SELECT session_id, case_id FROM session_items WHERE conversation_id = :value)",
+    ),
+)
+_OLD_SESSION = "session_id IN (SELECT session_id FROM sessions WHERE created_at < :value)"
+_BEFORE = (
+    ("call_texts", _CALL_TEXTS, "sent_at < :value"),
+    ("calls", _CALLS, "sent_at < :value"),
+    ("predictions", _PREDICTIONS, "created_at < :value"),
+    ("judgments", _JUDGMENTS, "created_at < :value"),
+    ("session_items", _ITEMS, _OLD_SESSION),
+    ("session_labels", _LABELS, f"(made_at < :value OR {_OLD_SESSION})"),
+)
 
 
 def erase_conversations(conversation_ids: Sequence[str]) -> Erase:
     """Work for the writer: the words of some conversations; gives the rows changed in each table."""
 
     def work(connection: sqlite3.Connection) -> dict[str, int]:
-        found = {"calls": 0, "call_texts": 0, "predictions": 0}
+        found = Counter[str]()
         for conversation_id in conversation_ids:
-            for table, count in _erase(
-                connection, "conversation_id = ?", "conversation_id = ?", conversation_id
-            ).items():
-                found[table] += count
-        return found
+            found.update(_erase(connection, _CONVERSATION, conversation_id))
+        return dict(found)
 
     return work
 
 
 def erase_before(moment: str) -> Erase:
-    """Work for the writer: the words of everything before a moment; gives the rows changed in each table."""
-    return lambda connection: _erase(connection, "sent_at < ?", "created_at < ?", moment)
+    """Work for the writer: the words of everything before a moment; gives the rows changed in each table.
+
+    Of a session the words that people are shown are as old as the session.
+    """
+    return lambda connection: _erase(connection, _BEFORE, moment)
 
 
-def _erase(connection: sqlite3.Connection, calls: str, predictions: str, value: str) -> dict[str, int]:
-    now = utc_text()
-    texts = connection.execute(_CALL_TEXTS.format(which=calls), (value,)).rowcount
-    return {
-        "calls": connection.execute(_CALLS.format(which=calls), (now, value)).rowcount,
-        "call_texts": texts,
-        "predictions": connection.execute(_PREDICTIONS.format(which=predictions), (now, value)).rowcount,
-    }
+def _erase(connection: sqlite3.Connection, tables: Sequence[tuple[str, str, str]], value: str) -> dict[str, int]:
+    values = {"now": utc_text(), "value": value}
+    return {table: connection.execute(sql.format(which=which), values).rowcount for table, sql, which in tables}
 
 
 def compact(connection: sqlite3.Connection, where: str, seconds: float) -> None:

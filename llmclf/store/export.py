@@ -18,16 +18,24 @@ _TABLES = {
     "predictions": ("predictions", "prediction_id"),
     "cells": ("cells", "cells.rowid"),
     "prompts": ("prompts", "prompts.rowid"),
+    "judgments": ("judgments", "judgment_id"),
+    "sessions": ("sessions", "sessions.rowid"),
+    "session_items": ("session_items", "session_items.rowid"),
+    "session_labels": ("session_labels", "label_id"),
+    "session_looks": ("session_looks", "session_looks.rowid"),
 }
 _JSON = frozenset(
-    {"versions", "config", "result", "settings", "price", "request", "label_logprobs", "probabilities", "evidence"}
-)
+    {
+        "versions", "config", "result", "settings", "price", "request", "label_logprobs", "probabilities", "evidence",
+        "votes", "rubric", "population", "annotators", "metadata", "conversation", "shown",
+    }
+)  # fmt: skip
 _PAGE = 1_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(rows: Pages, directory: Path, format: Format) -> list[Path]:
-    """Writes every table to `directory`; the files written.
+    """Writes every table to `directory`, but for what runs and links need for themselves; the files written.
 
     JSONL loses nothing. CSV opens safely in a spreadsheet: a byte order mark, and an apostrophe before
     text that would be a formula. A file is complete or not there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,17 +11,29 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from llmclf.errors import ConfigError, StoreError, nearest
 from llmclf.render.redaction import Redaction
-from llmclf.store import calls, erasing, export, leases, predictions as prediction_rows, reports, runs, sends
+from llmclf.store import (
+    calls,
+    erasing,
+    export,
+    judgments as judgment_rows,
+    leases,
+    predictions as prediction_rows,
+    reports,
+    runs,
+    sends,
+)
 from llmclf.store.connection import boundary
 from llmclf.store.moments import moment_text, new_id, utc_text
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
 from llmclf.store.session import Session
 from llmclf.store.texts import storable
-from llmclf.types import Conversation, Prediction, Predictions
+from llmclf.types import Conversation, Item, Judgment, Prediction, Predictions
+
+T = TypeVar("T")
 
 _CHUNK = 1_000  # predictions in one job of the writer
 _READ_SECONDS = 0.5
@@ -104,6 +117,23 @@ class Store:
         itself, also where they do not introduce the names.
         """
         self._session.keeper.learn(conversation)
+
+    def kept_conversation(self, conversation: Conversation) -> Conversation:
+        """The conversation as it may be stored; what is learned from it is remembered as by `learn`."""
+        return self._session.keeper.conversation(conversation)
+
+    def kept_texts(self, conversation_id: str, texts: Sequence[str]) -> list[str]:
+        """Texts about a conversation (empty: about none) as they may be stored, in order."""
+        return self._session.keeper.texts(conversation_id, list(texts))
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` on the connection that writes; what it gives, once that is committed.
+
+        It stands in a transaction with others' work and may run more than once, so it must change
+        nothing but rows, and must not end the transaction. StoreError where it can't be committed.
+        """
+        found: T = self._wait(work)
+        return found
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -245,6 +275,29 @@ class Store:
         """The predictions of one or several runs (of one cell of theirs), in the order they were added."""
         run_ids = [run_id] if isinstance(run_id, str) else run_id
         return prediction_rows.read_predictions(self._settled_rows(), run_ids, cell_id)
+
+    def add_judgments(self, run_id: str, judgments: Iterable[Judgment], *, items: Mapping[str, Item] = {}) -> None:
+        """Hands over judgments. `items`, by case, are what they are about: so that `forget` finds them."""
+        session = self._session
+        remaining = iter(judgments)
+        while chunk := list(islice(remaining, _CHUNK)):
+            kept = [session.keeper.judgment(one, items.get(one.case, Item("")).conversation_id) for one in chunk]
+            session.writer.wait_for_room()
+            session.writer.submit(judgment_rows.insert_judgments(run_id, kept, items), rows=len(kept), keep=True)
+
+    def judgments(
+        self,
+        judge: str,
+        *,
+        fingerprint: str | None = None,
+        probe: str | None = None,
+        repeat: int | None = None,
+        run_id: str | None = None,
+        case_ids: Sequence[str] | None = None,
+    ) -> list[Judgment]:
+        """The newest judgment of each (case, probe, repeat) that fits what is given, in the order they were made."""
+        given = (judge, fingerprint, probe, repeat, run_id, case_ids)
+        return judgment_rows.read_judgments(self._settled_rows(), *given)
 
     def put_cell(
         self,

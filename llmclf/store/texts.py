@@ -12,7 +12,7 @@ from typing import Any
 
 from llmclf.render.redaction import Memory, Redaction
 from llmclf.store.records import CallDone, CallSent
-from llmclf.types import Conversation, Evidence, Prediction
+from llmclf.types import Conversation, Evidence, Judgment, Prediction
 
 _CONVERSATIONS = 50_000  # with personal data, whose placeholders are remembered; the longest unused goes first
 
@@ -32,9 +32,14 @@ class Keeper:
 
     def learn(self, conversation: Conversation) -> None:
         """Remembers names and personal metadata of a conversation for the texts that come about it."""
-        if self.redacts:
-            with self._lock, self._memory(conversation.id) as memory:
-                self._redaction.redact(conversation, memory)
+        self.conversation(conversation)
+
+    def conversation(self, conversation: Conversation) -> Conversation:
+        """The conversation as it may be stored, half characters left as they are."""
+        if not self.redacts:
+            return conversation
+        with self._lock, self._memory(conversation.id) as memory:
+            return self._redaction.redact(conversation, memory).conversation
 
     def forget(self, conversation_id: str) -> None:
         """Drops what placeholders of a conversation stand for."""
@@ -79,6 +84,16 @@ class Keeper:
             error=replace(error, message=message) if error else None,
             evidence=tuple(Evidence(text, old.turn, old.grounded) for text, old in zip(quotes, evidence, strict=True)),
         )
+
+    def judgment(self, judgment: Judgment, conversation_id: str) -> Judgment:
+        """The judgment with reason, thinking and error message as they may be stored."""
+        error = judgment.error
+        given = [judgment.reason, judgment.thinking, error.message if error else ""]
+        reason, thinking, message = kept = self.texts(conversation_id, given)
+        if kept == given:
+            return judgment
+        kept_error = replace(error, message=message) if error else None
+        return replace(judgment, reason=reason, thinking=thinking, error=kept_error)
 
     def _request(self, conversation_id: str, text: str) -> str:
         """A request's words redacted inside its JSON, where a line break is two characters."""

@@ -111,14 +111,19 @@ def _missing_keys(model_ids: Iterable[str], runtime: Runtime) -> tuple[str, ...]
 
 def _refusals(classifier: LlmClassifier, runtime: Runtime) -> tuple[str, ...]:
     """Everything but missing keys for which a run would refuse the classifier before it begins."""
-    route, found = runtime.route(classifier.model.id), list[str]()
+    return tuple(dict.fromkeys([*_route_refusals(classifier.model, runtime), *classifier.unsupported()]))
+
+
+def _route_refusals(model: Model, runtime: Runtime) -> tuple[str, ...]:
+    """Why the rules, this machine or the model itself would refuse a call, missing keys apart."""
+    route, found = runtime.route(model.id), list[str]()
     try:
-        check_allowed(classifier.model.id, route, runtime.rules)
+        check_allowed(model.id, route, runtime.rules)
     except ConfigError as error:
         found.append(str(error))
     if runtime.cache != "read-only":
         found += route.missing_pieces()
-    return tuple(dict.fromkeys([*found, *classifier.unsupported()]))
+    return tuple(dict.fromkeys([*found, *route.unsupported(model)]))
 
 
 def _done_earlier(cell: Cell, inputs: Inputs, runtime: Runtime) -> bool:
@@ -173,18 +178,54 @@ def _planned_calls(
     price_plan: PricePlan,
     repeat: int = 0,
 ) -> PlannedCell:
-    route = runtime.route(classifier.model.id)
     problems = _refusals(classifier, runtime)
+    asked = (
+        (item.conversation_id, _requests(classifier, conversations[item.conversation_id], item, repeat))
+        for item in items
+    )
+    return _planned_requests(classifier.name, classifier.model, asked, runtime, price_plan, problems)
+
+
+def plan_requests(
+    asked: Mapping[tuple[str, Model], Iterable[tuple[str, Sequence[Request]]]], runtime: Runtime, items: int
+) -> Plan:
+    """What asking some models would do: a plan with a cell for each (label, model), nothing sent.
+
+    `asked` holds what is to be asked about each item: the id of its conversation, and the requests. `items` is how
+    many there are.
+    """
+    cells = []
+    for (label, model), requests in asked.items():
+        route = runtime.route(model.id)
+        standard = plan_of(STANDARD, model.id, {}, route.price())
+        problems = _route_refusals(model, runtime)
+        cells.append(_planned_requests(label, model, requests, runtime, standard, problems))
+    caps = caps_left(runtime)
+    missing = _missing_keys([model.id for _, model in asked], runtime)
+    return Plan(tuple(cells), (), items, None, caps[0].left_usd if caps else None, missing_keys=missing, caps=caps)
+
+
+def _planned_requests(
+    label: str,
+    model: Model,
+    asked: Iterable[tuple[str, Sequence[Request]]],
+    runtime: Runtime,
+    price_plan: PricePlan,
+    problems: tuple[str, ...],
+) -> PlannedCell:
+    """What the requests about each item, with the id of its conversation, would do."""
+    route = runtime.route(model.id)
     if problems:
         nothing = Span(0, 0)
-        return PlannedCell(classifier.name, 0, 0, nothing, nothing, simulated=route.simulated, problems=problems)
+        return PlannedCell(label, 0, 0, nothing, nothing, simulated=route.simulated, problems=problems)
     asks = runtime.cache != "read-only" and not route.replays
     standard = price_plan.standard
-    paid, shown = Span(0, 0), _known_span(price_plan)
+    paid, shown, count = Span(0, 0), _known_span(price_plan), 0
     waiting, leaving, stored, lost = list[_Call](), set[str](), 0, 0
-    for item in items:
+    for conversation_id, requests in asked:
+        count += 1
         missing = False
-        for request in _requests(classifier, conversations[item.conversation_id], item, repeat):
+        for request in requests:
             call, answer = _Call.of(request, route), _stored(request, route, runtime)
             each = call.usd(price_plan) if answer is None else _usd(price_plan, answer.usage, answer.usage)
             shown = None if shown is None or each is None else shown.plus(each)
@@ -193,14 +234,14 @@ def _planned_calls(
                 waiting += [call] if asks else []
                 if asks and standard is not None:
                     paid = paid.plus(call.usd(plan_of(STANDARD, "", {}, standard)) or Span(0, 0))
-        stored += not missing and not conversations[item.conversation_id].is_empty
+        stored += bool(requests) and not missing
         if missing and asks:
-            leaving.add(item.conversation_id)
+            leaving.add(conversation_id)
         lost += missing and not asks
     leaves = route.leaves_machine and bool(leaving)
-    seconds, seconds_by = _seconds(waiting, classifier.model, route, runtime)
+    seconds, seconds_by = _seconds(waiting, model, route, runtime)
     return PlannedCell(
-        classifier.name,
+        label,
         len(waiting),
         stored,
         paid if standard is not None or not asks else None,
@@ -208,7 +249,7 @@ def _planned_calls(
         route.endpoint() if leaves else "",
         frozenset(leaving) if leaves else frozenset(),
         route.simulated,
-        per_1000_usd=None if shown is None or not items else scaled(shown, 1000 / len(items)),
+        per_1000_usd=None if shown is None or not count else scaled(shown, 1000 / count),
         lost=lost,
         seconds_by=seconds_by,
     )

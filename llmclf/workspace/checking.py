@@ -20,8 +20,12 @@ from llmclf.config import (
     load_prices,
     load_task,
 )
+from llmclf.config.judge_schemas import JudgeFile
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError, LlmclfError, nearest
+from llmclf.judges import LlmJudge, make_judge
+from llmclf.judges.wording import CASE, check_prompt as check_judge_prompt
+from llmclf.llm.model import Model, Thinking
 from llmclf.llm.prices import map_entry
 from llmclf.llm.routes.litellm_map import nearest_models
 from llmclf.llm.rules import check_allowed
@@ -55,7 +59,7 @@ def check_workspace(workspace: Path | None) -> list[Checked]:
     """
     found = [
         (kind, files.find(kind, name, workspace))
-        for kind in ("task", "prompt", "dataset", "classifier", "sweep")
+        for kind in ("task", "prompt", "dataset", "classifier", "sweep", "judge")
         for name in files.listing(kind, workspace)
     ]
     own = [(kind, file) for kind, file in found if file.origin == "workspace"]
@@ -97,13 +101,13 @@ def kind_of(path: Path) -> str:
         return path.stem
     if path.suffix == ".txt":
         return "prompt"
-    for kind in ("task", "classifier", "dataset", "sweep"):
+    for kind in ("task", "classifier", "dataset", "sweep", "judge"):
         if f"{kind}s" in path.parts:
             return kind
     raise ConfigError(
         "can't tell what kind of file this is",
         where=str(path),
-        fix="keep it in configs/tasks, configs/classifiers, configs/datasets, configs/sweeps or prompts",
+        fix="keep it in configs/tasks, configs/classifiers, configs/datasets, configs/sweeps, judges or prompts",
     )
 
 
@@ -114,6 +118,7 @@ def _checked(kind: str, name: str, path: Path, workspace: Path | None) -> Checke
         "dataset": lambda root: _check_dataset(name, root),
         "classifier": lambda root: _check_classifier(name, root),
         "sweep": lambda root: _check_sweep(name, root),
+        "judge": lambda root: _check_judge(name, root),
     }
     problem = _problem_of(checks[kind], workspace)
     say = _NOTES.get(kind)
@@ -130,6 +135,9 @@ def _problem_of(check: object, workspace: Path | None) -> str:
 
 def _check_prompt(name: str, workspace: Path | None) -> None:
     prompt = load_prompt(name, workspace)
+    if CASE in prompt.placeholders:
+        check_judge_prompt(prompt)
+        return
     unknown = sorted(prompt.placeholders - _FILLED)
     if unknown:
         raise ConfigError(
@@ -211,16 +219,46 @@ def _inner_row(row: ModelRow | None, rows: Mapping[str, ModelRow]) -> ModelRow |
     return None if isinstance(row, ReplayRow) else row
 
 
+def _thinking_beyond(model: str, thinking: Thinking | None, row: VendorRow) -> list[str]:
+    if thinking is None or thinking in row.thinking:
+        return []
+    takes = ", ".join(row.thinking) or "at its default alone"
+    return [f"{model} takes thinking {takes}; got {thinking!r}; `thinking` of its row lists levels"]
+
+
 def _beyond_the_row(file: LlmFile, row: VendorRow) -> list[str]:
-    found = []
-    if file.thinking is not None and file.thinking not in row.thinking:
-        takes = ", ".join(row.thinking) or "at its default alone"
-        found.append(f"{file.model} takes thinking {takes}; got {file.thinking!r}; `thinking` of its row lists levels")
+    found = _thinking_beyond(file.model, file.thinking, row)
     if file.modality in ("image", "audio") and file.modality not in row.modalities:
         found.append(f"{file.model} does not take {file.modality}; it takes {', '.join(row.modalities)}")
     if file.score_method == "logprob" and not row.logprobs:
         found.append(f"{file.model} gives no log-probabilities, and score_method is 'logprob'")
     return found
+
+
+def _check_judge(name: str, workspace: Path | None) -> None:
+    found = files.find("judge", name, workspace)
+    file: JudgeFile = files.load("judge", found.path)
+    with Runtime(workspace=workspace) as runtime:
+        members = make_judge(found.name, file, runtime, workspace).members
+        for model in [member.model for member in members if isinstance(member, LlmJudge)]:
+            _check_model(model.id, workspace)
+            if problems := _row_refuses(model, runtime):
+                raise ConfigError("its model can't do this", where=name, problems=problems)
+
+
+def _row_refuses(model: Model, runtime: Runtime) -> list[str]:
+    """What the row of a model says that it can't honour; litellm is not asked."""
+    rows = load_models(runtime.workspace)
+    inner = _inner_row(rows.get(model.id), rows)
+    if isinstance(inner, VendorRow):
+        return _thinking_beyond(model.id, model.thinking, inner)
+    if inner is None:
+        return []
+    try:
+        check_allowed(model.id, runtime.route(model.id), runtime.rules)
+        return runtime.route(model.id).unsupported(model)
+    except ConfigError as error:
+        return [str(error)]
 
 
 def _check_sweep(name: str, workspace: Path | None) -> None:

@@ -47,7 +47,13 @@ def chat_answer(
         label_logprobs=logprobs,
         sent_thinking=sent_thinking,
         first_byte_seconds=first_byte_seconds,
+        model=model_named(reply.get("model")),
     )
+
+
+def model_named(value: Any) -> str:
+    """The model that an answer names, on one line of at most 200 characters; empty where it names none."""
+    return " ".join(storable(value).split())[:200] if isinstance(value, str) else ""
 
 
 def _parsed(raw: bytes, model_id: str) -> Mapping[str, Any]:

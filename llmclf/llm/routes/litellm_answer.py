@@ -6,6 +6,7 @@ from typing import Any
 
 from llmclf.errors import ModelError
 from llmclf.llm.model import Answer, Request
+from llmclf.llm.routes.chat import model_named
 from llmclf.llm.routes.local import letter_logprobs
 from llmclf.llm.routes.usage import believable_counts
 
@@ -34,6 +35,7 @@ def completion_answer(reply: Any, request: Request, model_id: str, sent_thinking
         usage=believable_counts(_plain(getattr(reply, "usage", None))),
         label_logprobs=logprobs,
         sent_thinking=sent_thinking,
+        model=model_named(getattr(reply, "model", None)),
     )
 
 

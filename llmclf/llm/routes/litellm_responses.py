@@ -11,6 +11,7 @@ from typing import Any
 
 from llmclf.errors import ErrorKind, ModelError
 from llmclf.llm.model import Answer
+from llmclf.llm.routes.chat import model_named
 from llmclf.llm.routes.faults import cut, without_keys
 from llmclf.llm.routes.usage import believable_counts
 
@@ -79,6 +80,7 @@ def _answer(reply: Any, model_id: str, sent_thinking: str) -> Answer:
         finish_reason="refusal" if refused else _FINISH.get(reason, reason) if reason else "stop",
         usage=believable_counts(_as_chat(found.get("usage"))),
         sent_thinking=sent_thinking,
+        model=model_named(found.get("model")),
     )
 
 

@@ -114,6 +114,8 @@ def answer_text(request: Request, truth: Truth, verdict: Verdict) -> str:
     """The verdict in the form that the request asks for."""
     if request.output.kind == "letter":
         return request.output.letters[request.output.choices.index(verdict.label)]
+    if _is_judged(request):
+        return json.dumps({"reason": f"Simulated reason: {verdict.reason}", "verdict": verdict.label})
     answer = {
         "evidence": _evidence(request, truth) if verdict.flagged else [],
         "rationale": f"Simulated reason: {verdict.reason}",
@@ -138,9 +140,14 @@ def unreadable_text(text: str, request: Request, uniform: Uniform) -> str:
     prose = _PROSE[int(uniform("prose") * len(_PROSE))]
     if request.output.kind == "letter":
         return prose
-    label = json.dumps({**json.loads(text), "label": "something else"})
+    label = json.dumps({**json.loads(text), "verdict" if _is_judged(request) else "label": "something else"})
     forms = (prose, label, text[: len(text) * 2 // 3], f"{prose}\n{text}")
     return forms[int(uniform("unreadable") * len(forms))]
+
+
+def _is_judged(request: Request) -> bool:
+    """True where a judge asks, for a reason and a verdict."""
+    return "verdict" in request.output.schema.get("properties", {})
 
 
 def _evidence(request: Request, truth: Truth) -> list[dict[str, object]]:

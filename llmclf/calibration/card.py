@@ -1,0 +1,118 @@
+"""The report card of a judge: how well it agrees with people on held-out cases, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from llmclf.calibration.compared import Compared, compare
+from llmclf.calibration.corrected import corrected
+from llmclf.calibration.disagreements import disagreements_of
+from llmclf.calibration.figures import agreement_of, baseline_of, confusion_table, judge_rates, worst_case
+from llmclf.calibration.flag import Flag
+from llmclf.calibration.parted import slices_of
+from llmclf.calibration.people import ceiling_of, names_of
+from llmclf.calibration.result import Calibration
+from llmclf.calibration.session import LabelledCase, Session, Split
+from llmclf.calibration.soft import disagreements_by_pair
+from llmclf.calibration.spent import spent_on
+from llmclf.calibration.verdict import Verdict, decide, needs_of
+from llmclf.errors import DataError
+from llmclf.stats.agreement import Agreement
+from llmclf.types import Bar, Estimate, Judgment
+
+__all__ = ["Calibration", "calibrate"]
+
+
+def calibrate(
+    session: Session,
+    labelled: Sequence[LabelledCase],
+    judgments: Sequence[Judgment],
+    *,
+    judge: str = "",
+    bar: Bar = Bar(),
+    judged: Mapping[str, int] | None = None,
+    split: Split = "test",
+    looks: int = 0,
+    flags: Sequence[Flag] = (),
+    reviewer_usd_per_hour: float = 48.0,
+    seed: int = 0,
+) -> Calibration:
+    """The report card of one judge on the `split` of a session; of the people alone where there are no judgments.
+
+    `judgments` are of one fingerprint; probes and repeats are not scored, only paid for. `judged` says how many cases
+    of the whole pool got each of this judge's verdicts (`failed` for those without one); by default a session that
+    this judge began knows it. `looks` counts how often this split was looked at with this judge, this time included;
+    `flags` are what `flags_of` found, `reviewer_usd_per_hour` is what an hour of a person costs.
+
+    Raises ConfigError for the practice split, which is never scored; DataError where judgments have several
+    fingerprints, or labels and verdicts are not in the rubric's closed set.
+    """
+    fingerprint = _fingerprint(session, judgments)
+    compared = compare(session, labelled, judgments, split)
+    rates = judge_rates(compared, seed=seed)
+    agreement = agreement_of(compared, seed=seed) or _no_agreement(rates.sensitivity.why_not)
+    names = names_of(session, labelled)
+    verdict = decide(rates, bar, flags, split) if judgments else _people_alone(compared)
+    return Calibration(
+        judge=judge or next((one.judge for one in judgments), ""),
+        fingerprint=fingerprint,
+        session=session.id,
+        rubric=session.rubric,
+        design=session.design,
+        split=split,
+        guidelines=_guidelines(compared),
+        state=verdict.state,
+        why=verdict.why,
+        bar=bar,
+        counts=compared.counts,
+        confusion=confusion_table(compared),
+        rates=rates,
+        kappa=agreement.kappa,
+        alpha=agreement.alpha,
+        ac1=agreement.ac1,
+        observed=agreement.observed,
+        enriched=session.design != "random",
+        worst_case=worst_case(compared, seed=seed) if judgments else None,
+        majority=baseline_of(compared),
+        ceiling=ceiling_of(compared, names, seed=seed),
+        slices=slices_of(compared, seed=seed),
+        disagreements=disagreements_of(compared, names),
+        people_differ=disagreements_by_pair(compared.held, session.rubric),
+        correction=corrected(compared, judged, fingerprint, seed=seed),
+        spent=spent_on(labelled, judgments, reviewer_usd_per_hour),
+        flags=tuple(flags),
+        looks=looks,
+        needs=needs_of(compared, bar, seed=seed) if verdict.state == "cant_tell" and split == "test" else None,
+        simulated=any(one.simulated for one in judgments),
+    )
+
+
+def _fingerprint(session: Session, judgments: Sequence[Judgment]) -> str:
+    found = sorted({one.fingerprint for one in judgments})
+    if len(found) > 1:
+        raise DataError(
+            "a calibration belongs to one fingerprint, and these judgments have several",
+            where=session.name,
+            got=", ".join(one[:12] for one in found),
+            fix="give the judgments of one",
+        )
+    return found[0] if found else ""
+
+
+def _people_alone(compared: Compared) -> Verdict:
+    """There is nobody to judge: what people's labels have come to."""
+    counts = compared.counts
+    if not counts.labelled:
+        return Verdict("people", "No case of this split has a label that counts yet.")
+    labelled = f"{counts.labelled:,} of {counts.cases:,} cases have a label that counts"
+    return Verdict("people", f"People's labels: {labelled}, {counts.positives:,} of them positive.")
+
+
+def _no_agreement(why: str) -> Agreement:
+    nothing = Estimate.unknown(why, n_positives=0)
+    return Agreement(0, 0, *[nothing] * 6)
+
+
+def _guidelines(compared: Compared) -> tuple[str, ...]:
+    said = [label for one in compared.cases for label in one.annotations]
+    return tuple(dict.fromkeys(label.guideline for label in said if label.guideline))

@@ -1,0 +1,27 @@
+"""One thing that is wrong with a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmclf.types import Estimate
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One thing that is wrong with a judge, or with the labels that it is held against."""
+
+    kind: str
+    """inverted, copied, constant, never_positive, empty_class, few_positives, missing, position, length or unstable."""
+    sentence: str
+    """What was found, with its figures."""
+    figures: Mapping[str, Estimate] = field(default_factory=dict, hash=False)
+    grave: bool = False
+    """True where no figure of this judge means what it says until that is mended."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flag as JSON types."""
+        figures = {name: figure.to_dict() for name, figure in self.figures.items()}
+        return {"kind": self.kind, "sentence": self.sentence, "figures": figures, "grave": self.grave}

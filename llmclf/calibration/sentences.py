@@ -1,0 +1,165 @@
+"""A report card in sentences, the most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llmclf.calibration.figure_text import in_words
+from llmclf.calibration.people import Ceiling
+from llmclf.calibration.result import Calibration
+from llmclf.render.rates import rate_range, rate_text
+from llmclf.render.tables import counted
+
+_CEILING = {
+    "below": "below what people reach",
+    "within": "within what people reach",
+    "above": "above what people reach",
+}
+
+
+def sentences_of(card: Calibration) -> tuple[str, ...]:
+    """All that a reader must know beside the figures."""
+    parts = (_people(card), _ceiling(card)) if card.state == "people" else (
+        _figures(card),
+        _left_out(card),
+        _baseline(card),
+        _ceiling(card),
+        _needed(card),
+    )  # fmt: skip
+    said = [
+        sentence
+        for part in (*parts, _waiting(card), _slices(card), _prevalence(card), _looks(card))
+        for sentence in part
+    ]
+    return tuple(dict.fromkeys([card.why, *said]))
+
+
+def set_name(card: Calibration) -> str:
+    """`the labelled set`, and why it is not like the pool, where it is not."""
+    return "the labelled set, which holds more targets than the pool" if card.enriched else "the labelled set"
+
+
+def _figures(card: Calibration) -> Iterator[str]:
+    named = (
+        ("positive agreement", card.positive_agreement),
+        ("sensitivity", card.sensitivity),
+        ("specificity", card.specificity),
+    )
+    if not any(figure.is_known for _, figure in named):
+        return
+    leading = ", ".join(f"{name} {in_words(figure)}" for name, figure in named)
+    yield f"{leading[:1].upper()}{leading[1:]}; beside them kappa {in_words(card.kappa)} on {set_name(card)}."
+    if card.by_class:
+        yield f"Positive agreement is that of the set: it falls where targets are rarer{_projected(card)}."
+
+
+def _projected(card: Calibration) -> str:
+    """What positive agreement comes to at the pool's corrected share of targets; empty where that is not known."""
+    share, found, quiet = card.prevalence.value, card.sensitivity.value, card.specificity.value
+    if not share or found is None or quiet is None:
+        return ""
+    right, wrong = share * found, share * (1 - found) + (1 - share) * (1 - quiet)
+    return f", to about {rate_text(2 * right / (2 * right + wrong))} at {rate_text(share, '.1%')} of the pool"
+
+
+def _left_out(card: Calibration) -> Iterator[str]:
+    counts = card.counts
+    if not counts.left_out:
+        return
+    kinds = ((counts.failed, "failed"), (counts.cannot_tell, "cannot tell"), (counts.not_judged, "not judged"))
+    named = ", ".join(f"{number} {name}" for number, name in kinds if number)
+    share = (
+        f"{counts.left_out} of {counted(counts.labelled, 'labelled case')} ({counts.left_out / counts.labelled:.0%})"
+    )
+    yield f"{share} have no verdict ({named}) and are left out, {counts.positives_left_out} of them positive."
+    if card.worst_case is not None and counts.compared:
+        worst = card.worst_case
+        yield (
+            f"Had the judge been wrong on all of these: sensitivity {in_words(worst.sensitivity)}, "
+            f"specificity {in_words(worst.specificity)}, positive agreement {in_words(worst.positive_agreement)}."
+        )
+
+
+def _baseline(card: Calibration) -> Iterator[str]:
+    if card.majority is None or not card.counts.compared:
+        return
+    name = card.majority.verdict
+    if card.kappa.high is not None and card.kappa.high < 0:
+        yield f"It is worse than always saying {name!r}: kappa is below 0."
+    elif card.kappa.low is not None and card.kappa.low <= 0:
+        yield f"It is not shown to be better than always saying {name!r}: kappa may be 0."
+    elif card.kappa.low is None:
+        yield f"Whether it is better than always saying {name!r} is not known: kappa {in_words(card.kappa)}."
+    accuracy, observed = card.majority.accuracy.value, card.observed.value
+    if accuracy is not None and observed is not None and accuracy > observed and not card.majority.sensitivity:
+        yield (
+            f"Always saying {name!r} would be right on more of the labelled set ({rate_text(accuracy)} against "
+            f"{rate_text(observed)}) and find nothing: where targets are rare, being right says little."
+        )
+
+
+def _ceiling(card: Calibration) -> Iterator[str]:
+    ceiling = card.ceiling
+    if ceiling.why_not:
+        yield f"No ceiling: {ceiling.why_not}."
+        return
+    people = ceiling.person.positive_agreement
+    if card.state == "people":
+        return
+    own = ceiling.judge.positive_agreement
+    if not ceiling.judge_is:
+        yield f"People reach positive agreement {in_words(people)} with each other, the judge {in_words(own)}."
+        return
+    yield (
+        f"Held against the same votes of people, a person reaches positive agreement {in_words(people)}, the judge "
+        f"{in_words(own)}: {_CEILING[ceiling.judge_is]} among themselves."
+    )
+
+
+def _people(card: Calibration) -> Iterator[str]:
+    ceiling: Ceiling = card.ceiling
+    if ceiling.why_not or ceiling.agreement is None:
+        return
+    person = ceiling.person
+    yield (
+        f"A person, held against the vote of the others: positive agreement {in_words(person.positive_agreement)}, "
+        f"sensitivity {in_words(person.sensitivity)}, specificity {in_words(person.specificity)}; "
+        f"kappa of all {in_words(ceiling.agreement.kappa)} on {set_name(card)}."
+    )
+
+
+def _needed(card: Calibration) -> Iterator[str]:
+    if card.needs is not None:
+        yield card.needs.sentence
+
+
+def _waiting(card: Calibration) -> Iterator[str]:
+    waiting, cases = card.counts.waiting, card.counts.cases
+    if waiting:
+        yield (
+            f"{waiting:,} of {counted(cases, 'case')} have no label that counts yet (not labelled, or people differ "
+            "and nobody has decided) and are in no figure."
+        )
+
+
+def _slices(card: Calibration) -> Iterator[str]:
+    differing = [f"{one.by} = {one.value}" for one in card.slices if one.differs]
+    if differing:
+        yield f"It does not do equally well everywhere: see {', '.join(differing[:4])}."
+
+
+def _prevalence(card: Calibration) -> Iterator[str]:
+    names = " or ".join(sorted(card.rubric.targets, key=card.rubric.names.index))
+    share = card.prevalence
+    if share.is_known:
+        yield f"Of the pool, {rate_range(share, '.1%')} is {names}."
+    elif share.is_upper_bound_only and share.high is not None:
+        yield f"Of the pool, at most {rate_text(share.high, '.1%')} is {names}: the labels can't say more."
+
+
+def _looks(card: Calibration) -> Iterator[str]:
+    if card.asks_for_fresh_labels:
+        yield (
+            f"This is look {card.looks} at these labels, and {card.bar.looks} are what they bear: "
+            "the figures may be too good. Label fresh cases in a new session."
+        )

@@ -1,0 +1,178 @@
+"""judge list, show, run, probe, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmclf.cli.anchors import anchors
+from llmclf.cli.common import (
+    JsonOption,
+    MaxUsdOption,
+    PlanOption,
+    StoreOption,
+    progress,
+    runtime,
+    show,
+    tell,
+    workspace,
+)
+from llmclf.cli.ending import check_ending, counting
+from llmclf.cli.spending import CacheOption, YesOption, confirm, show_plan
+
+app = typer.Typer(no_args_is_help=True, help="Judges: a rubric applied to what a classifier, a person or a bot said.")
+app.command("anchors")(anchors)
+
+JudgeArgument = Annotated[str, typer.Argument(help="A name from judges/, or a path.", metavar="JUDGE")]
+ItemsOption = Annotated[
+    str,
+    typer.Option(
+        "--items",
+        help="What is judged: run:RUN, run:RUN/CELL or last (the predictions of a run), a dataset, or a file of cases "
+        "(JSON Lines).",
+    ),
+]
+ConversationsOption = Annotated[
+    str | None, typer.Option("--conversations", help="A file with the conversations, where the items bring none.")
+]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Of a run: stands in for its own dataset.")]
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the judges: what they ask, of which model, and whether they are calibrated."""
+    from llmclf.cli.judging_view import JudgesView
+    from llmclf.config import listing
+    from llmclf.llm.runtime import Runtime
+    from llmclf.workspace.judging import load_judge
+
+    with Runtime(workspace=workspace()) as opened:
+        judges = [load_judge(name, runtime=opened) for name in listing("judge", workspace())]
+        show(JudgesView.of(judges), as_json)
+
+
+@app.command("show")
+def show_(name: JudgeArgument, as_json: JsonOption = False) -> None:
+    """Show a judge: its rubric, fingerprint and calibration, and the prompt as it is sent with an empty case."""
+    from llmclf.cli.judging_view import JudgeView
+    from llmclf.llm.runtime import Runtime
+    from llmclf.workspace.judging import load_judge
+
+    with Runtime(workspace=workspace()) as opened:
+        show(JudgeView.of(load_judge(name, runtime=opened)), as_json)
+
+
+@app.command()
+def run(
+    name: JudgeArgument,
+    items: ItemsOption,
+    conversations: ConversationsOption = None,
+    dataset: DatasetOption = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=0, help="Which fresh judgment of the same cases, from 0.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Write all judgments here, JSON Lines.")] = None,
+    store: StoreOption = None,
+    max_usd: MaxUsdOption = None,
+    cache: CacheOption = "read-write",
+    yes: YesOption = False,
+    plan: PlanOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge cases. Run again it goes on where it ended. Exit 2 where a cap ended it, 1 where every case failed."""
+    from llmclf.cli.judging_view import JudgmentsView, write_judgments
+    from llmclf.workspace import judging
+
+    with runtime(store, max_usd, cache=cache) as opened:
+        judge, found = _opened(name, items, opened, conversations, dataset)
+        asked: dict[str, Any] = {"conversations": found.conversations}
+
+        def planned() -> Any:
+            return judging.plan_judging(found.cases, judge, **asked, probes=[("", repeat)])
+
+        if plan:
+            show_plan(planned(), as_json)
+            return
+        confirm(planned, opened, yes, "judge run")
+        errors: list[Any] = []
+        with progress(judge.name, len(found.cases)) as update:
+            made = judging.judge(found.cases, judge, **asked, repeat=repeat, on_done=counting(errors, update))
+        if out is not None:
+            write_judgments(out, made)
+        show(JudgmentsView(judge, items, tuple(made), found), as_json)
+    check_ending([judgment.error for judgment in made])
+
+
+@app.command()
+def probe(
+    name: JudgeArgument,
+    items: ItemsOption,
+    conversations: ConversationsOption = None,
+    dataset: DatasetOption = None,
+    store: StoreOption = None,
+    max_usd: MaxUsdOption = None,
+    cache: CacheOption = "read-write",
+    yes: YesOption = False,
+    plan: PlanOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the same cases in another order, with empty words and once more, and say how often the verdict changes."""
+    from llmclf.workspace import judging
+    from llmclf.workspace.probing import PROBES, probe_judge
+
+    with runtime(store, max_usd, cache=cache) as opened:
+        judge, found = _opened(name, items, opened, conversations, dataset)
+        ways = [("", 0), *PROBES]
+
+        def planned() -> Any:
+            return judging.plan_judging(found.cases, judge, conversations=found.conversations, probes=ways)
+
+        if plan:
+            show_plan(planned(), as_json)
+            return
+        confirm(planned, opened, yes, "judge probe")
+        errors: list[Any] = []
+        with progress(judge.name, len(ways) * len(found.cases)) as update:
+            steady = probe_judge(
+                found.cases, judge, conversations=found.conversations, on_done=counting(errors, update)
+            )
+        show(steady, as_json)
+    check_ending(errors)
+
+
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="The judge; its file is made where there is none.", metavar="JUDGE")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines with item, verdict and perhaps judge, reason, turn, probe.")],
+    positive: Annotated[
+        list[str] | None,
+        typer.Option("--positive", help="A verdict that is looked for; for a new judge. Repeatable."),
+    ] = None,
+    question: Annotated[str, typer.Option("--question", help="What it was asked; for a new judge.")] = "",
+    source: Annotated[str, typer.Option("--from", help="What the file calls the judge, where not by this name.")] = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in verdicts that were made elsewhere, as those of a judge with fingerprint `recorded`."""
+    from llmclf.cli.judging_view import ImportView
+    from llmclf.workspace.judging import import_recorded
+
+    with runtime(store) as opened:
+        imported = import_recorded(
+            name, file, runtime=opened, positive=positive or (), question=question, source=source
+        )
+        view = ImportView.of(imported)
+        show(view, as_json)
+    for line in view.warnings:
+        tell(line)
+
+
+def _opened(name: str, items: str, opened: Any, conversations: str | None, dataset: str | None) -> tuple[Any, Any]:
+    """(the judge, the cases that it is to judge)."""
+    from llmclf.workspace.judging import load_judge, read_cases
+
+    judge = load_judge(name, runtime=opened)
+    found = read_cases(items, judge.rubric, opened, conversations=conversations, dataset=dataset)
+    for why, count in found.left_out.items():
+        tell(f"left out: {count:,} {why}")
+    return judge, found

@@ -1,0 +1,70 @@
+"""A session that was begun, and all sessions, for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from llmclf.calibration.asks import SessionSummary
+from llmclf.calibration.session import Session
+from llmclf.render.tables import Shown, TableText
+
+
+class SessionView(Shown):
+    """What was drawn, and who labels how much of it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the cases."""
+        session = self._session
+        kept = ("id", "name", "kind", "design", "annotators", "adjudicator", "per_item", "population", "fingerprint")
+        row: dict[str, Any] = {name: getattr(session, name) for name in (*kept, "seed", "hide_names", "created_at")}
+        row["guideline"] = session.rubric.guideline.version
+        row["splits"] = dict(Counter(item.split for item in session.items))
+        row["strata"] = dict(Counter(item.stratum for item in session.items if item.stratum))
+        row["labels"] = self._labels()
+        return row
+
+    def _labels(self) -> dict[str, int]:
+        counts = Counter(name for item in self._session.items for name in item.annotators)
+        return {name: counts[name] for name in self._session.annotators}
+
+    def _table(self) -> TableText:
+        session = self._session
+        splits = Counter(item.split for item in session.items)
+        strata = Counter(item.stratum for item in session.items if item.stratum)
+        rows = [(split, f"{splits[split]:,} cases") for split in ("practice", "align", "test") if splits[split]]
+        rows += [
+            (f"drawn: {name}", f"{strata[name]:,} of {session.population[name]:,}")
+            for name in session.population
+            if strata[name]
+        ]
+        rows += [(name, f"{count:,} labels") for name, count in self._labels().items()]
+        rows += [(session.adjudicator, "decides where they differ")] if session.adjudicator else []
+        title = f"session {session.id}: {session.kind} {session.name}, {session.design.replace('_', ' ')}"
+        return TableText(title, ("", ""), tuple(rows), interval=True)
+
+
+class SessionsView(Shown):
+    """How far everybody is."""
+
+    def __init__(self, sessions: Sequence[SessionSummary]) -> None:
+        self._sessions = sessions
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of them, newest first."""
+        return {"sessions": [asdict(one) for one in self._sessions]}
+
+    def _table(self) -> TableText:
+        rows = []
+        for one in self._sessions:
+            done = ", ".join(f"{name} {one.done.get(name, 0):,}/{one.total.get(name, 0):,}" for name in one.annotators)
+            state = "closed" if one.closed else "open"
+            left = f"{one.to_adjudicate:,}" if one.adjudicator else "-"
+            rows.append((one.id, done, left, state))
+        columns = ("session", "labelled", "to decide", "state")
+        return TableText(f"sessions: {len(rows)}", columns, tuple(rows), right=(2,))

@@ -1,0 +1,65 @@
+"""Who may ask: a token for /v1, and a cookie for pages that one link of one person is swapped for."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+from collections.abc import Mapping
+
+from llmclf.errors import ConfigError
+
+TOKEN_NAME = "LLMCLF_SERVE_TOKEN"  # noqa: S105 (the name of a variable)
+"""The environment variable that holds the token of /v1."""
+COOKIE = "llmclf_seat"
+COOKIE_SECONDS = 30 * 24 * 3600
+_LEAST_TOKEN = 16
+
+
+def is_loopback(host: str) -> bool:
+    """True where nobody on another machine can reach an address: `localhost`, 127.0.0.0/8, ::1.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def serve_token(host: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The token that /v1 asks for when listening at `host`; None: none, which only loopback may do.
+
+    Raises ConfigError where another address has no token, or one that can be guessed.
+    """
+    token = environment.get(TOKEN_NAME, "").strip()
+    if token and (len(token) < _LEAST_TOKEN or not token.isascii()):
+        raise ConfigError(
+            f"must be at least {_LEAST_TOKEN} ASCII characters",
+            where=TOKEN_NAME,
+            got=f"{len(token)} characters",
+            fix='make one: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        )
+    if not token and not is_loopback(host):
+        raise ConfigError(
+            "other machines can reach this address, so a token is needed",
+            where="--host",
+            got=host,
+            fix=f"set {TOKEN_NAME} in the environment, or listen at 127.0.0.1",
+        )
+    return token or None
+
+
+def is_bearer(header: str, token: str) -> bool:
+    """Does an `Authorization` header carry `token`? Takes the same time for every wrong one."""
+    scheme, _, given = header.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def seat_key(session_id: str, annotator: str, adjudicates: bool) -> str:
+    """Names one person's place in one session in addresses; says nothing of either, and opens nothing."""
+    return hashlib.sha256("\0".join((session_id, annotator, str(adjudicates))).encode()).hexdigest()[:12]

@@ -1,0 +1,117 @@
+"""A socket, uvicorn around the app, and the links that people are given."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llmclf.calibration.desk import Desk
+from llmclf.errors import ConfigError, MissingPieceError
+from llmclf.server.auth import TOKEN_NAME, is_loopback
+
+_GRACE_SECONDS = 30
+_KEEP_ALIVE_SECONDS = 75  # people read for longer than uvicorn's five
+_BACKLOG = 2048
+
+
+def serve(
+    app: Any, host: str = "127.0.0.1", port: int = 8321, *, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serves `app` (of `make_app`) until SIGTERM or Ctrl-C; what is under way then has 30 seconds to end.
+
+    Port 0 takes a free one. `on_ready` is told the address, with the app's root path, once connections are taken.
+    No request is logged: links carry tokens. Raises ConfigError where the port is taken, or where other machines
+    could reach an app without a token.
+    """
+    uvicorn = _uvicorn()
+    if not is_loopback(host) and not app.state.has_token:
+        raise ConfigError("an app without a token is for this machine alone", got=host, fix=f"set {TOKEN_NAME}")
+    with _listening(host, port) as listener:
+        bound = listener.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        if on_ready is not None:
+            on_ready(f"http://{_in_address(host)}:{bound}{app.state.root_path}")
+        with _ends_quietly():
+            server.run(sockets=[listener])
+
+
+def links(desk: Desk, session_id: str, base_url: str) -> dict[str, str]:
+    """A link for each person of a session, by name; each carries a fresh token and is for that person alone.
+
+    `base_url` is what people's browsers call the server, root path included.
+    """
+    session = desk.session(session_id)
+    people = dict.fromkeys([*session.annotators, *([session.adjudicator] if session.adjudicator else [])])
+    base = base_url.rstrip("/")
+    return {name: f"{base}/enter/{desk.link_token(session.id, name)}" for name in people}
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that takes connections; ConfigError where there can be none."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError) as error:
+        raise ConfigError("there is no such address here", where="--host", got=f"{host}:{port}") from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except (OSError, OverflowError) as error:
+            raise _cannot_bind(error, host, port) from error
+        yield listener
+
+
+def _cannot_bind(error: OSError | OverflowError, host: str, port: int) -> ConfigError:
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return ConfigError(
+            "something else listens there already",
+            where="--port",
+            got=port,
+            fix="give another --port, or 0 for a free one",
+        )
+    if code == errno.EACCES:
+        return ConfigError("this port is for the system", where="--port", got=port, fix="give one above 1023")
+    return ConfigError("can't listen there", where="--host", got=f"{host}:{port}", fix=str(error))
+
+
+@contextmanager
+def _ends_quietly() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more when it is done: by then SIGTERM has done its work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_address(host: str) -> str:
+    return f"[{host.strip('[]')}]" if ":" in host else host
+
+
+def _uvicorn() -> Any:
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise MissingPieceError("uvicorn is not installed", fix="pip install 'llmclf[serve]'") from error
+    return uvicorn

@@ -1,0 +1,210 @@
+"""What a session will take and tell: against the report card's own figures on simulated people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from llmclf import stats
+from llmclf.calibration.card import calibrate
+from llmclf.calibration.drawing import draw
+from llmclf.calibration.expected import (
+    FIGURES,
+    GOOD_CHANCE,
+    Assumed,
+    Layout,
+    expected,
+    items_needed,
+    rounded_up,
+)
+from llmclf.calibration.plan import People, SessionPlan, plan_session
+from llmclf.calibration.session import LabelledCase, Session
+from llmclf.errors import ConfigError
+from llmclf.types import Annotation, Bar, Case, Judgment, Label, Rubric
+
+RUBRIC = Rubric("helpful", "Is it?", (Label("bad", "target", "no"), Label("good", "clean", "yes")), "binary")
+BAR = Bar()
+PEOPLE = People(("ana", "ben"), 2, "cara")
+
+
+def planned(
+    pool: int, n: int, design: Any, *, flagged: float | None = None, people: People = PEOPLE, **more: Any
+) -> SessionPlan:
+    """The plan of a session of `n` of `pool` cases, of which a share of `flagged` has the verdict bad."""
+    cases = [Case(f"c{number}", label="bad" if number % 10 == 0 else "good") for number in range(pool)]
+    bad = round(pool * (flagged or 0))
+    verdicts = {case.id: "bad" if number < bad else "good" for number, case in enumerate(cases)}
+    drawn = draw(
+        cases,
+        RUBRIC,
+        design=design,
+        n=n,
+        verdicts=verdicts if flagged is not None else None,
+        annotators=people.annotators,
+        per_item=people.per_item,
+        align_share=more.pop("align_share", 0.0),
+    )
+    return plan_session("helpful", "judge", design, drawn, people, targets=RUBRIC.targets, **more)
+
+
+def test_the_work_is_counted_as_it_was_drawn() -> None:
+    """Labels, hours of the busiest, and dollars with the adjudicator's, all from seconds a label."""
+    people = People(("ana", "ben", "cid"), 2, "cara", seconds_a_label=60, seconds_from="given", usd_per_hour=30)
+    made = planned(1000, 100, "random", people=people, prevalence=0.1, align_share=0.3)
+    assert (made.items, made.practice, made.align + made.test, made.pool) == (100, 3, 100, 1000)
+    assert made.labels == 2 * 100 + 3 * 3
+    assert made.hours_a_person == pytest.approx((67 + 3) / 60)
+    same = 0.1 * (0.85**2 + 0.15**2) + 0.9 * (0.98**2 + 0.02**2)
+    assert made.adjudications == pytest.approx(100 * (1 - same))
+    assert made.usd == pytest.approx((209 + made.adjudications) / 60 * 30)
+    assert made.expected_positives == pytest.approx(0.1 * made.test)
+
+
+def test_without_an_adjudicator_nobody_is_paid_for_deciding() -> None:
+    """No adjudications, and no row of them."""
+    made = planned(200, 50, "random", people=People(("ana",), 1), prevalence=0.2)
+    assert made.adjudications == 0
+    assert "adjudications" not in shown(made)
+
+
+@pytest.mark.parametrize("design", ["random", "by_verdict", "class_balanced"])
+def test_the_widths_are_those_of_the_report_card(design: Any) -> None:
+    """The ends to expect lie in the middle of what the card gives on sessions of such a judge."""
+    assumed = Assumed(0.2, 0.85, 0.95)
+    layout = Layout.of(design, 2000, 200, assumed)
+    told = expected(layout, assumed, BAR).figures
+    rng = np.random.default_rng(3)
+    cards = [card_of(layout, assumed, rng) for _ in range(15)]
+    for name in FIGURES:
+        for end in ("low", "high"):
+            ends = np.array([getattr(card.figures[name], end) for card in cards])
+            spread = ends.std() / 15**0.5 + 0.01
+            assert abs(np.median(ends) - getattr(told[name], end)) < 3 * spread, (name, end)
+
+
+def card_of(layout: Layout, assumed: Assumed, rng: np.random.Generator) -> Any:
+    """The card of one simulated session, from the pool on, through drawing and calibrating."""
+    target = rng.random(layout.pool) < assumed.prevalence
+    said = rng.random(layout.pool) < np.where(target, assumed.sensitivity, 1 - assumed.specificity)
+    word = {True: "bad", False: "good"}
+    truth = {f"c{number}": word[bool(one)] for number, one in enumerate(target)}
+    cases = [Case(id, label=label) for id, label in truth.items()]
+    verdicts = {f"c{number}": word[bool(one)] for number, one in enumerate(said)}
+    how: dict[str, Any] = {"n": layout.labels, "annotators": ("ana",), "align_share": 0, "practice": 0}
+    drawn = draw(cases, RUBRIC, design=layout.design, verdicts=verdicts, seed=int(rng.integers(1000)), **how)
+    session = Session("s", "judge", RUBRIC, layout.design, drawn.items, ("ana",), population=drawn.population)
+    labelled = [LabelledCase(item, (Annotation("ana", "helpful", truth[item.case.id]),)) for item in drawn.items]
+    judgments = [Judgment(item.case.id, "helpful", "f", verdict=verdicts[item.case.id]) for item in drawn.items]
+    return calibrate(session, labelled, judgments, judged=Counter(verdicts.values()))
+
+
+def test_random_labels_can_not_calibrate_at_half_a_percent() -> None:
+    """The plan says so, with a number of items by verdict that truly does it."""
+    made = planned(30_000, 200, "random", prevalence=0.005)
+    assert made.chance < 0.1
+    assert made.figures["sensitivity"].value is None
+    advice = made.notes[0]
+    assert advice.startswith("This design can't calibrate at 0.5 %: use by-verdict, ")
+    items = int(advice.rpartition("by-verdict, ")[2].partition(" items")[0].replace(",", ""))
+    layout = Layout.of("by_verdict", 30_000, items, made.assumed)
+    assert expected(layout, made.assumed, BAR, seed=8).chance > 0.6
+    assert made.assumed.below(BAR, "by_verdict") == []
+
+
+def test_a_pool_that_is_too_small_is_said_to_be() -> None:
+    """With what would do: a larger one, or known targets."""
+    made = planned(600, 200, "random", prevalence=0.005)
+    assert "none can with a pool of 600: use" in made.notes[0]
+    assert "of a pool of" in made.notes[0] and "half of them known targets" in made.notes[0]
+
+
+def test_a_judge_below_the_bar_is_not_sent_more_labels() -> None:
+    """One that calls a tenth positive where half a percent are can't agree, however many labels there are."""
+    made = planned(20_000, 400, "by_verdict", flagged=0.1, prevalence=0.005)
+    assert made.notes[0].startswith("Such a judge is below the bar itself, by its positive agreement (0.09)")
+    assert "items" not in made.notes[0]
+    assert made.assumed.positive == pytest.approx(0.1)
+
+
+def test_enough_labels_get_no_advice() -> None:
+    """At three targets in ten, by verdict: the first note is what was assumed."""
+    made = planned(3000, 400, "by_verdict", flagged=0.3, prevalence=0.3)
+    assert made.chance >= GOOD_CHANCE
+    assert made.notes[0].startswith("Assumed: 30 % targets")
+    assert made.strata == {"bad": 200, "good": 200}
+
+
+@pytest.mark.parametrize("prevalence", [0.001, 0.005, 0.05, 0.3])
+def test_a_judge_that_deserves_it_is_above_every_bar(prevalence: float) -> None:
+    """In sensitivity, specificity and positive agreement, at any prevalence."""
+    for bar in (BAR, Bar(0.9, 0.99, 0.9), Bar(0.2, 0.5, 0.2)):
+        assumed = Assumed.deserving(prevalence, bar)
+        assert assumed.below(bar, "random") == []
+        assert 0 < assumed.specificity <= 1
+
+
+def test_seen_verdicts_say_what_the_judge_is() -> None:
+    """Positive verdicts that are no finds are false alarms; fewer of them than finds lower the sensitivity."""
+    assumed = Assumed.seen(0.1, 0.8, 0.17)
+    assert assumed.specificity == pytest.approx(0.9)
+    assert assumed.positive == pytest.approx(0.17)
+    assert assumed.precision == pytest.approx(0.08 / 0.17)
+    assert assumed.missed == pytest.approx(0.02 / 0.83)
+    few = Assumed.seen(0.1, 0.8, 0.05)
+    assert (few.sensitivity, few.specificity) == (pytest.approx(0.5), 1)
+
+
+def test_truths_are_what_endless_labels_would_give() -> None:
+    """Positive agreement by its own definition, at the prevalence that the design stands for."""
+    assumed = Assumed(0.2, 0.75, 0.9)
+    found, missed, false = 0.15, 0.05, 0.08
+    assert assumed.truths("random")["positive_agreement"] == pytest.approx(2 * found / (2 * found + missed + false))
+    table = stats.confusion([True] * 4 + [False] * 10, [True] * 3 + [False] * 10 + [True], stats.Sampling.simple(14))
+    (value,) = [stats.f_beta(table, 1.0, least=1).value]
+    assert value == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
+    assert assumed.truths("class_balanced")["positive_agreement"] == pytest.approx(2 * 0.75 / (1.5 + 0.25 + 0.1))
+
+
+def test_more_items_are_needed_where_targets_are_rarer() -> None:
+    """And none are enough where the pool holds too few."""
+    common = items_needed("random", Assumed.deserving(0.3, BAR), BAR)
+    rare = items_needed("random", Assumed.deserving(0.02, BAR), BAR)
+    assert common and rare and 50 < common < rare
+    assert items_needed("random", Assumed.deserving(0.005, BAR), BAR, pool=500) is None
+    assert (rounded_up(451), rounded_up(99), rounded_up(12_001)) == (460, 99, 13_000)
+
+
+def test_what_can_not_be_assumed_is_listed_at_once() -> None:
+    """Every rate and price that is none."""
+    people = People(("ana", "ben"), 2, seconds_a_label=0, usd_per_hour=-1)
+    with pytest.raises(ConfigError) as caught:
+        planned(50, 10, "random", people=people, prevalence=0, sensitivity=1.5, specificity=-0.1)
+    assert len(caught.value.problems) == 5
+    with pytest.raises(ConfigError, match="prevalence must be above 0 and below 1"):
+        planned(50, 10, "random", prevalence=float("nan"))
+
+
+def shown(made: SessionPlan, width: int = 80) -> str:
+    """The plan as a terminal of this width shows it."""
+    console = Console(file=StringIO(), width=width)
+    console.print(made)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_the_plan_fits_its_terminal(width: int) -> None:
+    """Every figure has its row, and no line is wider."""
+    made = planned(5000, 300, "by_verdict", flagged=0.05, prevalence=0.04, align_share=0.3)
+    text = shown(made, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    for word in ("cases", "targets to expect", "hours a person", "adjudications", "dollars", "chance to pass"):
+        assert word in text
+    for name in FIGURES:
+        assert name.replace("_", " ") in text
+    assert "Drawn: bad 150, good 150." in text
+    assert made.to_dict()["figures"]["sensitivity"]["low"] < made.assumed.sensitivity
