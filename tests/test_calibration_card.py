@@ -15,7 +15,7 @@ from llmclf.calibration.card import calibrate
 from llmclf.calibration.flag import Flag
 from llmclf.calibration.report_page import card_page
 from llmclf.errors import ConfigError, DataError
-from llmclf.types import CANNOT_TELL, Bar, Label, Rubric
+from llmclf.types import CANNOT_TELL, FAILED, Bar, Label, Rubric
 
 HAND = rows(found=16, missed=4, false=5, quiet=75)
 
@@ -311,8 +311,8 @@ def test_judgments_of_two_fingerprints_or_foreign_verdicts_are_refused() -> None
 )
 def test_any_session_has_a_card_without_a_nan(drawn: list[tuple[list[str], str | None, bool]], design: str) -> None:
     """Whatever was said by whom, every case is in one count and the card is JSON and a page."""
-    given = [Row(said, verdict, judged=judged, stratum=verdict or "failed") for said, verdict, judged in drawn]
-    population = {name: 1_000 for name in (NO, YES, CANNOT_TELL, "failed")}
+    given = [Row(said, verdict, judged=judged, stratum=verdict or FAILED) for said, verdict, judged in drawn]
+    population = {name: 1_000 for name in (NO, YES, CANNOT_TELL, FAILED)}
     card = card_of(given, design=design, population=population)
     json.dumps(card.to_dict(), allow_nan=False)
     counts = card.counts

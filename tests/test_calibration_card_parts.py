@@ -10,7 +10,7 @@ from made_sessions import FINGERPRINT, NO, YES, Row, card_of, made, rows, with_v
 from llmclf.calibration.card import calibrate
 from llmclf.stats import judged_prevalence
 from llmclf.stats.class_balanced import class_balanced_prevalence
-from llmclf.types import CANNOT_TELL, Judgment
+from llmclf.types import CANNOT_TELL, FAILED, Judgment
 
 HAND = rows(found=16, missed=4, false=5, quiet=75)
 
@@ -144,9 +144,9 @@ def test_minutes_and_dollars_are_of_the_whole_session() -> None:
 def test_random_labels_and_a_judged_pool_give_the_post_stratified_rate() -> None:
     """The very figure of `judged_prevalence`, failed cases a verdict of their own."""
     given = [*HAND, Row([NO], None)]
-    pool = {YES: 2_000, NO: 18_000, "failed": 100}
+    pool = {YES: 2_000, NO: 18_000, FAILED: 100}
     card = card_of(given, options={"judged": pool})
-    verdicts = [row.verdict or "failed" for row in given]
+    verdicts = [row.verdict or FAILED for row in given]
     expected = judged_prevalence([row.said[0] == YES for row in given], verdicts, pool)
     assert card.prevalence == expected
     assert expected.value is not None and "corrected" in card.correction.how
@@ -191,5 +191,5 @@ def test_a_stratum_without_a_case_leaves_the_pool_unknown_unless_it_is_tiny() ->
     assert "no case to compare stands for 10% of the pool" in unseen.sensitivity.why_not
     assert unseen.state == "cant_tell"
     both = given + rows(missed=2, quiet=98, stratum=NO)
-    tiny = card_of(both, design="by_verdict", population={YES: 1_000, NO: 19_000, "failed": 20})
+    tiny = card_of(both, design="by_verdict", population={YES: 1_000, NO: 19_000, FAILED: 20})
     assert tiny.sensitivity.is_known

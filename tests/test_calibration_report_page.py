@@ -16,7 +16,7 @@ from llmclf.calibration.card import Calibration, calibrate
 from llmclf.calibration.figure_text import figure_text, in_words
 from llmclf.calibration.flag import Flag
 from llmclf.calibration.report_page import card_page
-from llmclf.types import Estimate, Judgment, Label, Rubric
+from llmclf.types import FAILED, Estimate, Judgment, Label, Rubric
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\"'&"
 
@@ -54,7 +54,7 @@ def busy_card() -> Calibration:
     given = drawn_at_random(300, 0.3, 0.85, 0.95, 3, people=2)
     given += [Row([YES, YES], None), Row([YES, NO], YES)]
     flags = (Flag("position", "The order in which a and b stand turns 18 of 100 verdicts."),)
-    return card_of(given, options={"flags": flags, "looks": 6, "judged": {YES: 3_000, NO: 7_000, "failed": 10}})
+    return card_of(given, options={"flags": flags, "looks": 6, "judged": {YES: 3_000, NO: 7_000, FAILED: 10}})
 
 
 def test_the_page_holds_all_that_the_card_says_and_needs_no_script() -> None:

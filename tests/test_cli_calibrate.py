@@ -103,7 +103,7 @@ def test_a_judge_is_calibrated(pool: Path, capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     how = ["--design", "by-verdict", "--align-share", "0.2"]
     begun = answer(capsys, *start(*how, name="gpt", items="cases.jsonl", people="ana", n=54))
-    assert begun["population"] == {"bad": 19, "good": 40, "failed": 1}
+    assert begun["population"] == {"bad": 19, "good": 40, "(failed)": 1}
     assert begun["fingerprint"] == "recorded" and begun["kind"] == "judge"
     assert run(["calibrate", "report"]) == 0
     assert "0 labelled cases (test)" in capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_the_bar_decides(pool: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert read_status("gpt", "recorded", pool).calibrated
     with llmclf.Runtime(pool / "llmclf.db", workspace=pool) as runtime:
         assert llmclf.calibrate("gpt", id, runtime=runtime).state == "calibrated"
-        assert Desk(runtime.store).looks(id) == 2
+        assert Desk(runtime.store).looks(id) == 1
 
 
 def test_another_judge_is_not_corrected_by_the_first_ones_verdicts(

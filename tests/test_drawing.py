@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from llmclf.calibration.compared import FAILED
 from llmclf.calibration.drawing import OTHERS, TARGETS, Drawn, draw
 from llmclf.calibration.session import SessionItem
 from llmclf.errors import ConfigError
-from llmclf.types import CANNOT_TELL, Case, Label, Rubric
+from llmclf.types import CANNOT_TELL, FAILED, Case, Label, Rubric
 
 RUBRIC = Rubric(
     "helpful",

@@ -14,7 +14,7 @@ from desk_session import SECRET, make, opened, task_session
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from llmclf.calibration.desk import Desk
-from llmclf.calibration.exchange import examples_of, export_labels, import_labels
+from llmclf.calibration.exchange import examples_of, export_labels, export_soft, import_labels
 from llmclf.calibration.session import SessionDesign
 from llmclf.data.read import read_examples
 from llmclf.data.write import write_examples
@@ -331,6 +331,26 @@ def test_a_tasks_labels_become_examples_with_their_design(tmp_path: Path) -> Non
         path = tmp_path / "labels.jsonl"
         assert write_examples(path, found.examples) == 3
         assert read_examples(path).examples == found.examples
+
+
+def test_soft_labels_are_lines_and_names_stay_hidden(tmp_path: Path) -> None:
+    """One line a case with shares and probabilities that sum to 1; people are called as in reports; practice is out."""
+    with Store() as store:
+        session, conversations = task_session(3, practice=1)
+        desk = opened(store, replace(session, hide_names=True), conversations)
+        for name, said in (("ana", "clean refused clean"), ("ben", "clean refused refused")):
+            for number, label in enumerate(said.split()):
+                desk.save(desk.seat_of("last", name), f"case {number + 1}", label=label)
+        path = tmp_path / "soft.jsonl"
+        found = export_soft(desk.session("last"), desk.labelled("last"), path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["case"] for row in rows] == ["case 1", "case 2", "case 3"]
+    assert rows[1]["shares"] == {"refused": 1, "angry": 0, "clean": 0} and rows[1]["truth"] == "refused"
+    assert rows[2]["shares"]["clean"] == rows[2]["shares"]["refused"] == 0.5 and rows[2]["truth"] is None
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in rows)
+    assert rows[2]["entropy"] > rows[0]["entropy"] >= 0
+    assert [one.annotator for one in found.annotators] == ["A1", "A2"]
+    assert "ana" not in json.dumps(found.to_dict())
 
 
 @pytest.mark.parametrize(("design", "kind"), [("random", "random"), ("class_balanced", "class_balanced")])

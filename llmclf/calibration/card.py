@@ -40,7 +40,7 @@ def calibrate(
     """The report card of one judge on the `split` of a session; of the people alone where there are no judgments.
 
     `judgments` are of one fingerprint; probes and repeats are not scored, only paid for. `judged` says how many cases
-    of the whole pool got each of this judge's verdicts (`failed` for those without one); by default a session that
+    of the whole pool got each of this judge's verdicts (`(failed)` for those without one); by default a session that
     this judge began knows it. `looks` counts how often this split was looked at with this judge, this time included;
     `flags` are what `flags_of` found, `reviewer_usd_per_hour` is what an hour of a person costs.
 

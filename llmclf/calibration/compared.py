@@ -14,8 +14,6 @@ from llmclf.stats import Sampling
 from llmclf.stats.proportion import group_codes
 from llmclf.types import CANNOT_TELL, Judgment, Rubric
 
-FAILED = "failed"
-"""The name under which cases without a verdict are counted in a pool."""
 MOST_UNSEEN = 0.02
 """Above this share of the pool in strata without a labelled case, nothing is said of the whole pool."""
 

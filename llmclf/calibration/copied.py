@@ -47,7 +47,8 @@ def _copy(
     names = " and ".join(copies.of)
     answered = sum(one.counts for one in plain.values())
     figures: dict[str, Estimate] = {}
-    parts = [f"{len(copies.cases)} of its {answered} verdicts are copies of {_owned(copies.of)}: {_trace(copies)}."]
+    brief = f"{len(copies.cases)} of its {answered} verdicts are copies of {_owned(copies.of)}"
+    parts = [f"{brief}: {_trace(copies)}."]
     if not copies.sure_which:
         parts.append(f"Which of the two is the copy can't be told; it or {names} is no second opinion.")
     for name in copies.of:
@@ -74,7 +75,7 @@ def _copy(
         parts.append(
             f"Against the labels its own {len(own)} verdicts have kappa {kappa} and positive agreement {positive}."
         )
-    return Flag("copied", " ".join(parts), figures, grave=True)
+    return Flag("copied", " ".join(parts), figures, grave=True, brief=f"{brief}.")
 
 
 def _never_differs(copies: Copies, groups: Mapping[str, str]) -> Flag:

@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmclf.calibration.compared import FAILED, Compared
+from llmclf.calibration.compared import Compared
 from llmclf.errors import DataError
 from llmclf.stats import judged_prevalence
 from llmclf.stats.class_balanced import class_balanced_prevalence
-from llmclf.types import Estimate
+from llmclf.types import FAILED, Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Correction:
 def corrected(compared: Compared, judged: Mapping[str, int] | None, fingerprint: str, *, seed: int = 0) -> Correction:
     """The share of targets in the pool that was drawn from.
 
-    `judged` counts the pool by the verdict of this very judge (`failed` for cases without one). Where it is not
+    `judged` counts the pool by the verdict of this very judge (`(failed)` for cases without one). Where it is not
     given, a session that this `fingerprint` began knows it. Without either, random labels speak for themselves.
     """
     if not len(compared.cases):

@@ -265,13 +265,16 @@ class Desk:
         )
 
     def look(self, session_id: str, judge: str, fingerprint: str, split: Split = "test") -> int:
-        """Records that somebody looks at a judge's figures; how often the test split was looked at, with any judge."""
+        """Records that somebody looks at a judge's figures; gives `looks`, this one included."""
         session_id = self._row(session_id)["session_id"]
         self._store.write(sessions.insert_look(session_id, fingerprint, judge, split))
         return self.looks(session_id)
 
     def looks(self, session_id: str, fingerprint: str | None = None) -> int:
-        """How often the test split was looked at, with one judge (by its fingerprint) or with any."""
+        """How often the test split was looked at, with one judge (by its fingerprint) or with any.
+
+        The same judge on the same labels shows nothing new, and counts once.
+        """
         return sessions.count_looks(self._store.query, self._row(session_id)["session_id"], fingerprint)
 
     # --- inside -----------------------------------------------------------------------------

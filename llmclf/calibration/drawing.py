@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import get_args
 
-from llmclf.calibration.compared import FAILED
 from llmclf.calibration.session import SessionDesign, SessionItem
 from llmclf.errors import ConfigError, nearest
-from llmclf.types import CANNOT_TELL, Case, Rubric
+from llmclf.types import CANNOT_TELL, FAILED, Case, Rubric
 
 TARGETS, OTHERS = "targets", "others"
 """The strata of labels drawn by known label."""
@@ -175,7 +174,7 @@ def _strata(
 
 
 def stratum_of(verdict: str | None) -> str:
-    """The name under which a verdict is counted; `failed` where there is none."""
+    """The name under which a verdict is counted; `(failed)` where there is none."""
     return FAILED if verdict is None else verdict
 
 

@@ -1,6 +1,7 @@
 """Labels of a session out and in: JSON Lines for git, a CSV for a spreadsheet, examples for datasets.
 
 export_labels, import_labels   .jsonl: every label, one a line, in an order that stays; .csv: one person's sheet
+export_soft                    votes as shares and probabilities, and how good each annotator is
 examples_of                    a task's labelled cases as a labels file and a design
 """
 
@@ -8,15 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from llmclf.calibration import sheets
 from llmclf.calibration.desk import Desk
+from llmclf.calibration.people import names_of
 from llmclf.calibration.said import Saying
 from llmclf.calibration.session import LabelledCase, Round, Session
+from llmclf.calibration.soft import SoftLabels, soft_labels
 from llmclf.data.files import atomic_writer, byte_lines
 from llmclf.data.labels import LabelImport, labels_of
 from llmclf.data.parse import decoded
@@ -25,6 +28,7 @@ from llmclf.errors import ConfigError, DataError, nearest, shorten
 from llmclf.render.tables import Shown, TableText
 from llmclf.store.moments import utc_text
 from llmclf.types import Annotation, Design, Evidence, Example, Stratum
+from llmclf.types.hashing import plain
 
 _FORMATS = (".jsonl", ".csv")
 _LISTED = 200
@@ -94,6 +98,24 @@ def export_labels(desk: Desk, session_id: str, path: str | Path, annotator: str 
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
     return len(rows)
+
+
+def export_soft(session: Session, labelled: Sequence[LabelledCase], path: str | Path) -> SoftLabels:
+    """Writes what people say of each case as shares and probabilities, one line each; gives annotators' quality too.
+
+    Each line holds `case`, `votes`, `shares`, `probabilities` (Dawid and Skene's), `entropy` in bits, and the `truth`
+    that counts: what a classifier learns from that is to know where people are unsure. Practice is left out. Names are
+    those of reports. DataError where the file can't be written.
+    """
+    names = names_of(session, labelled)
+    found = soft_labels(labelled, session.rubric)
+    with atomic_writer(Path(path), private=True) as file:
+        for one in found.cases:
+            row = {"case": one.case_id, **plain(one), "truth": one.truth, "entropy": round(one.entropy, 6)}
+            del row["case_id"]
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    people = tuple(replace(one, annotator=names[one.annotator]) for one in found.annotators)
+    return replace(found, annotators=people)
 
 
 def import_labels(desk: Desk, session_id: str, path: str | Path, annotator: str | None = None) -> ImportedLabels:

@@ -20,8 +20,16 @@ class Flag:
     figures: Mapping[str, Estimate] = field(default_factory=dict, hash=False)
     grave: bool = False
     """True where no figure of this judge means what it says until that is mended."""
+    brief: str = ""
+    """The finding without its figures, for a headline; empty where the sentence is short enough."""
 
     def to_dict(self) -> dict[str, Any]:
         """The flag as JSON types."""
         figures = {name: figure.to_dict() for name, figure in self.figures.items()}
-        return {"kind": self.kind, "sentence": self.sentence, "figures": figures, "grave": self.grave}
+        return {
+            "kind": self.kind,
+            "brief": self.brief,
+            "sentence": self.sentence,
+            "figures": figures,
+            "grave": self.grave,
+        }

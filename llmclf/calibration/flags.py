@@ -101,7 +101,7 @@ def _inverted(said: _Said, rubric: Rubric, seed: int) -> list[Flag]:
         "kappa_flipped": flipped.kappa,
         "positive_agreement_flipped": flipped.positive,
     }
-    return [Flag("inverted", sentence, figures, grave=True)]
+    return [Flag("inverted", sentence, figures, grave=True, brief="It says the opposite of the truth, reliably.")]
 
 
 def _youden(truth: NDArray[np.bool_], flagged: NDArray[np.bool_], groups: Sequence[str]) -> Estimate:

@@ -81,8 +81,8 @@ def decide(rates: Rates, bar: Bar, flags: Sequence[Flag] = (), split: Split = "t
 
 
 def is_why(flag: Flag, why: str) -> bool:
-    """True where this flag decided, and `why` says what it says."""
-    return flag.grave and why == _of_flag(flag)
+    """True where this flag decided, and `why` says all that it says."""
+    return flag.grave and not flag.brief and why == _of_flag(flag)
 
 
 def needs_of(compared: Compared, bar: Bar, *, seed: int = 0) -> Needs:
@@ -189,7 +189,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _of_flag(flag: Flag) -> str:
-    return f"Not calibrated: {_lower(flag.sentence)}"
+    return f"Not calibrated: {_lower(flag.brief or flag.sentence)}"
 
 
 def _lower(sentence: str) -> str:

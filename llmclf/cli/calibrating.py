@@ -219,6 +219,9 @@ def export(
     examples: Annotated[
         bool, typer.Option("--examples", help="Of a task: the labels that count, as a labels file of a dataset.")
     ] = False,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="Votes as shares and probabilities, .jsonl; prints annotators' quality.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -232,6 +235,9 @@ def export(
         found = desk.session(session)
         if examples:
             _write_examples(desk, found, file, as_json)
+            return
+        if soft:
+            show(exchange.export_soft(found, desk.labelled(found.id), file), as_json)
             return
         count = exchange.export_labels(desk, found.id, file, person)
     if as_json:

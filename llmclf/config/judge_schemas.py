@@ -84,8 +84,8 @@ class LlmJudgeFile(_Rubric):
     kind: Literal["llm"]
     """Says that this judge is of this kind."""
     sees: Annotated[tuple[Word, ...], Field(min_length=1)] = ("conversation",)
-    """What a case shows, in this order: `conversation`, and names such as `label`, `rationale`, `quote`. `a` and `b` are
-    two answers to choose between."""
+    """What a case shows, in this order: `conversation`, and names such as `label`, `rationale`, `quote`. `a` and `b`
+    are two answers to choose between."""
     context: Literal["so_far", "whole"] = "whole"
     """Of a case about one turn: may later turns be seen?"""
     prompt: Name

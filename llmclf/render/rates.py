@@ -36,7 +36,8 @@ def rate_cells(estimate: Estimate, spec: str = ".2f") -> tuple[str, str]:
     value = "?" if estimate.value is None else rate_text(estimate.value, spec)
     if estimate.low is None or estimate.high is None:
         return value, ""
-    return value, f"{rate_text(estimate.low, spec)}-{rate_text(estimate.high, spec)}"
+    low, high = rate_text(estimate.low, spec), rate_text(estimate.high, spec)
+    return value, f"{low} to {high}" if low.startswith("-") else f"{low}-{high}"
 
 
 def rate_range(estimate: Estimate, spec: str = ".2f") -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,10 @@ def judged_prevalence(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Estimate:
-    """Share of all judged items that is the target. Below five positives there is an interval, and no value.
+    """Share of all judged items that is the target.
+
+    Below five positives, and where half of the interval is no less than the figure, there is an upper bound and no
+    value.
 
     `positive` and `verdicts` are of the n items that people have labelled; `judged` says how many items of
     everything got each verdict (a failed item is a verdict of its own). `drawn` says how the n were: at random from
@@ -57,15 +61,26 @@ def judged_prevalence(
     unseen = [_unseen(target, FOUND, sampling), _unseen(~target, QUIET, sampling)]
     totals = cell_totals(cells, 6, sampling, unseen, rare=(FOUND,), draws=draws, seed=seed)
     weight, heavy = sampling.weight, sampling.weight[target]
-    return prevalence(
-        Confusion(
-            np.bincount(cells, minlength=6),
-            np.bincount(cells, weights=weight, minlength=6).astype(float),
-            totals,
-            float(heavy.max() / heavy.sum()) if len(heavy) else None,
+    return upper_bound_at_least(
+        prevalence(
+            Confusion(
+                np.bincount(cells, minlength=6),
+                np.bincount(cells, weights=weight, minlength=6).astype(float),
+                totals,
+                float(heavy.max() / heavy.sum()) if len(heavy) else None,
+            ),
+            level=level,
         ),
-        level=level,
+        "labels",
     )
+
+
+def upper_bound_at_least(share: Estimate, of: str) -> Estimate:
+    """The share as an upper bound alone where half of its interval is no less than the figure: it needs more `of`."""
+    if share.value is None or share.low is None or share.high is None or (share.high - share.low) / 2 < share.value:
+        return share
+    why = f"half of the interval is no less than the figure: needs more {of}; at most {share.high:.2g}"
+    return replace(share, value=None, why_not=why)
 
 
 def _pooled(verdicts: Sequence[str], judged: Mapping[str, int]) -> tuple[list[str], Mapping[str, int]]:

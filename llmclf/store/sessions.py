@@ -49,6 +49,14 @@ _LAST = """
 SELECT * FROM session_labels WHERE session_id = ? AND annotator = ? AND undone_at IS NULL
 ORDER BY label_id DESC LIMIT 1
 """
+_LOOKS = """
+SELECT count(*) AS n FROM (
+  SELECT DISTINCT looks.fingerprint, (
+    SELECT max(label_id) FROM session_labels AS labels
+    WHERE labels.session_id = looks.session_id AND labels.made_at <= looks.looked_at
+  ) FROM session_looks AS looks WHERE {which}
+)
+"""
 
 
 class Kept(NamedTuple):
@@ -239,11 +247,14 @@ def read_seat(rows: Rows, digest: str) -> dict[str, Any] | None:
 
 
 def count_looks(rows: Rows, session_id: str, fingerprint: str | None) -> int:
-    """How often the test split was looked at, with one judge or with any."""
-    sql, values = "SELECT count(*) AS n FROM session_looks WHERE session_id = ? AND split = 'test'", [session_id]
+    """How often the test split was looked at, with one judge or with any.
+
+    The same judge on the same labels shows nothing new, and counts once.
+    """
+    which, values = "looks.session_id = ? AND looks.split = 'test'", [session_id]
     if fingerprint is not None:
-        sql, values = f"{sql} AND fingerprint = ?", [*values, fingerprint]
-    return int(rows(sql, values)[0]["n"])
+        which, values = f"{which} AND looks.fingerprint = ?", [*values, fingerprint]
+    return int(rows(_LOOKS.format(which=which), values)[0]["n"])
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:

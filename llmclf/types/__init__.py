@@ -42,6 +42,7 @@ from llmclf.types.groups import groups_of
 from llmclf.types.hashing import canonical_json, content_hash
 from llmclf.types.judgment import (
     CANNOT_TELL,
+    FAILED,
     RECORDED,
     Bar,
     Case,
@@ -64,6 +65,7 @@ from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, U
 
 __all__ = [
     "CANNOT_TELL",
+    "FAILED",
     "MODALITIES",
     "SPEAKERS",
     "USAGE_COUNTS",

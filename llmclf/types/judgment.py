@@ -19,6 +19,8 @@ Probe = Literal["", "swapped", "padded"]
 
 CANNOT_TELL = "cannot_tell"
 """The verdict of a judge that can't say; it counts as neither side."""
+FAILED = "(failed)"
+"""What counts of verdicts call a case without one: no name of a verdict has parentheses."""
 RECORDED = "recorded"
 """The fingerprint of a judge whose judgments were made elsewhere."""
 _STRICT = {"extra": "forbid"}
@@ -164,6 +166,7 @@ class Judgment:
         """The judgment as JSON types; fields that hold their default are left out."""
         row: dict[str, Any] = plain(self)
         row["verdict"] = self.verdict
+        row["calibrated"] = self.calibrated
         row["cost_usd"] = self.cost_usd
         row.pop("cost_nano_usd", None)
         return row

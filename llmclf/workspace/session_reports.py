@@ -77,11 +77,10 @@ def report(
         judge=said.name,
         bar=bar,
         judged=said.judged,
-        looks=desk.looks(session.id) + (split == "test"),
+        looks=desk.look(session.id, said.name, said.judgments[0].fingerprint, split),
         flags=(*flags_of(held, said.judgments, session.rubric, others=others, bar=bar, seed=seed), *flags),
         **costs,
     )
-    desk.look(session.id, said.name, made.fingerprint, split)
     if found is not None and split == "test":
         _keep(made, found, runtime)
     return made
