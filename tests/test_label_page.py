@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +104,16 @@ class Served:
         return self.store.query(kept, (session.id,))
 
 
+def card_of(served: Served, session: Session) -> dict[str, Any]:
+    """The report card of the session by the command, as JSON."""
+    store = str(served.store.path)
+    command = [sys.executable, "-c", "from llmclf.cli import main; main()"]
+    command += ["calibrate", "report", session.id, "--store", store, "--json"]
+    done = subprocess.run(command, cwd=Path(store).parent, capture_output=True, text=True, check=True)
+    card: dict[str, Any] = json.loads(done.stdout)
+    return card
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made = Served(tmp_path_factory.mktemp("labels"))
@@ -190,6 +202,8 @@ class Person:
 def test_two_people_label_and_a_third_decides(browser: Any, served: Served) -> None:
     """Twelve cases by keyboard; a tab is closed and the server killed in the middle: every label is there once."""
     session, conversations = make_session(12, practice=1)
+    items = tuple(replace(one, split="test" if one.split == "align" else one.split) for one in session.items)
+    session = replace(session, items=items)
     made, server = served.links(session, conversations), served.server
     ana, ben = (Person(browser, made[name], offline=True) for name in ("ana", "ben"))
     for person in (ana, ben):  # the practice case: its label is known, and told afterwards
@@ -240,6 +254,12 @@ def test_two_people_label_and_a_third_decides(browser: Any, served: Served) -> N
     assert set(once.values()) == {1}
     assert len(once) == 2 * 13 + 3
     assert sum(one.adjudication is not None for one in labelled) == 3
+    card = card_of(served, session)
+    assert (card["state"], card["counts"]["labelled"]) == ("people", 12)
+    assert [(one["name"], one["labels"]) for one in card["ceiling"]["people"]] == [("ana", 12), ("ben", 12)]
+    assert (card["spent"]["labels"], card["spent"]["adjudications"]) == (2 * 13, 3)  # practice took time as well
+    told = Counter(case for pair in card["people_differ"]["pairs"] for case in pair["cases"])
+    assert set(told.values()) == {1} and len(told) == 3  # what they differed on, each once
     for person in (ana, ben, cara):
         assert person.troubles == []
         assert "enter" not in person.page.url
