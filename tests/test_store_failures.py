@@ -72,9 +72,9 @@ def test_another_programs_database(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [5, 50, 5_000, 20_000])
 def test_a_file_that_is_cut_short(path: Path, kept: int) -> None:
-    """A half-copied store is refused with its size."""
+    """A half-copied store is refused."""
     path.write_bytes(path.read_bytes()[:kept])
-    assert f"{kept} of" in refused(path)
+    assert "cut short" in refused(path)
 
 
 def test_a_damaged_file(path: Path) -> None:

@@ -187,3 +187,35 @@ def test_rows_are_committed_within_50_ms_without_anybody_asking(tmp_path: Path) 
         while not other.query("SELECT 1 FROM predictions"):
             assert time.monotonic() - handed < 5
         assert time.monotonic() - handed < 0.5
+
+
+_TWICE = """
+import os, subprocess, sys
+from llmclf.store import Store
+from llmclf.types import Prediction
+
+def row(number):
+    return Prediction(f"c{number}", "k@1", "t", label="clean")
+
+first = Store(sys.argv[1])
+run = first.start_run("classify", inputs_hash="h", config={})
+first.add_predictions(run, [row(0)])
+first.flush()
+Store(sys.argv[1]).close()  # as a notebook does that looks at what was spent
+look = "from llmclf.store import Store; import sys; Store(sys.argv[1]).close()"
+subprocess.run([sys.executable, "-c", look, sys.argv[1]], check=True)
+first.add_predictions(run, [row(number) for number in range(1, 20)])
+first.flush()
+print(run, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_store_that_is_opened_twice_stays_locked(tmp_path: Path) -> None:
+    """A second Store on the file takes no lock away: another process that comes and goes leaves the log alone."""
+    path = tmp_path / "llmclf.db"
+    process = start(_TWICE, path)
+    run = (process.communicate(timeout=60)[0] or "").strip()
+    assert process.returncode == -signal.SIGKILL, run
+    with Store(path) as store:
+        assert len(store.predictions(run)) == 20

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmclf.errors import StoreError
@@ -17,12 +16,16 @@ from llmclf.store.migrations import create_schema, migrate
 _BUSY_SECONDS = 0.2  # what SQLite itself waits for a lock; beyond it we wait, so that others get their turn
 _READ_BUSY_SECONDS = 5.0
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
+_HEADER_BYTES = 100
 
 _CAUSES = {
     sqlite3.SQLITE_READONLY: ("the file can't be written", "make file and folder writable, or give another path"),
     sqlite3.SQLITE_FULL: ("the disk is full", "free some space; what was not written is kept and written then"),
     sqlite3.SQLITE_IOERR: ("the disk failed to read or write", "check disk and free space, then run again"),
-    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "restore a copy, or move it away and start a new store"),
+    sqlite3.SQLITE_CORRUPT: (
+        "the file is damaged or cut short",
+        "restore a copy, or move it away and start a new store",
+    ),
     sqlite3.SQLITE_NOTADB: ("the file is not a SQLite database", "give another path, or move it away"),
     sqlite3.SQLITE_CANTOPEN: ("the file can't be opened", "check that folder and file exist and may be written"),
     sqlite3.SQLITE_BUSY: ("another process holds the file", "wait for it to end, then run again"),
@@ -157,7 +160,11 @@ def _prepare(connection: sqlite3.Connection, where: str, lock_seconds: float) ->
 
 
 def _check_file(path: Path, where: str) -> None:
-    """Finds what SQLite would answer with a riddle, and makes a new file readable by its owner alone."""
+    """Finds what SQLite would answer with a riddle, and makes a new file readable by its owner alone.
+
+    A file that is there is never opened here: closing it again would drop every lock this process holds on it,
+    SQLite's own among them (POSIX locks), and the next process would take itself to be alone.
+    """
     if not path.parent.is_dir():
         raise StoreError(
             "the folder of the store does not exist",
@@ -168,7 +175,8 @@ def _check_file(path: Path, where: str) -> None:
     if path.is_dir():
         raise StoreError("the store is a folder", where=where, fix="give the path of a file")
     if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):  # somebody else has just made it
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         return
     if not _can_be_written(path):
         raise StoreError(
@@ -177,43 +185,21 @@ def _check_file(path: Path, where: str) -> None:
             got="a read-only file or folder",
             fix="make file and folder writable, or give another path",
         )
-    _check_size(path, where)
+    log = path.with_name(path.name + "-wal")
+    size = path.stat().st_size
+    if size < _HEADER_BYTES and (size or (log.exists() and log.stat().st_size > 0)):
+        raise StoreError(
+            "the file is cut short, or no store",
+            where=where,
+            got=f"{size} of at least {_HEADER_BYTES} bytes",
+            fix="restore a copy, or move it away and start a new store",
+        )
 
 
 def _can_be_written(path: Path) -> bool:
-    """Tried rather than asked: SQLite would open a file for reading only and fail at the first write."""
-    try:
-        with path.open("r+b"):
-            pass
-    except OSError:
-        return False
+    """Asked first: SQLite would open a file for reading only and fail at the first write."""
     effective = os.access in os.supports_effective_ids
-    return os.access(path.parent, os.W_OK | os.X_OK, effective_ids=effective)  # the log stands beside the file
-
-
-def _check_size(path: Path, where: str) -> None:
-    with path.open("rb") as file:
-        header = file.read(100)
-    log = path.with_name(path.name + "-wal")
-    has_log = log.exists() and log.stat().st_size > 0
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        if header and not b"SQLite format 3\0".startswith(header[:16]):
-            return  # SQLite itself says that this is no database
-        if header or has_log:
-            raise _truncated(where, len(header), 100)
-        return
-    page_size = struct.unpack(">H", header[16:18])[0]
-    pages = struct.unpack(">I", header[28:32])[0]
-    expected = pages * (65536 if page_size == 1 else page_size)
-    size = path.stat().st_size
-    if size < expected and not has_log:  # with a log the file may be behind it
-        raise _truncated(where, size, expected)
-
-
-def _truncated(where: str, got: int, expected: int) -> StoreError:
-    return StoreError(
-        "the file is cut short",
-        where=where,
-        got=f"{got} of {expected} bytes",
-        fix="restore a copy, or move it away and start a new store",
+    # The log stands beside the file.
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=effective) and os.access(
+        path.parent, os.W_OK | os.X_OK, effective_ids=effective
     )
