@@ -13,6 +13,11 @@ judgy (Rogan and Gladen's correction, bootstrapped) stands beside it on every sa
 resamples instead of the package's loop; tests check it against the package to the last digit. It does not ask how
 labels were drawn: of those drawn by verdict its sensitivity is not the judge's, and its interval shows it.
 
+A judge that leaves cases without a verdict (failed, or it could not tell) stands beside it: a tenth of them at random,
+or half of the targets. In the first two designs these are a stratum of their own, in the third no positive verdict.
+Few labels then often can't exclude that the judge is no better than chance, and there is no interval: of these
+settings the goal is about the intervals that are given.
+
 A way that gives no interval holds nothing; `answered` says how often it gave one, `figure` how often llmclf gave a
 figure and not an upper bound alone.
 
@@ -38,10 +43,14 @@ from coverage_ways import DRAWS, Interval, held
 from llmclf.stats import class_balanced_prevalence, judged_prevalence
 from llmclf.types import Estimate
 
-REPETITIONS, OF_AGREEMENT = 4000, 2000
+REPETITIONS, OF_FAILING, OF_AGREEMENT = 4000, 2000, 2000
 QUICK = 15
 DESIGNS = ("random", "by verdict", "class-balanced")
 LEAST = 0.92
+FAILING = {"a tenth": (0.1, 0.1), "half of the targets": (0.5, 0.0)}
+"""Shares of the targets and of the others that have no verdict."""
+KIND = np.array([*judged.KIND, True, False])
+VERDICT = np.array([*judged.VERDICT, "failed", "failed"])
 Rows = list[dict[str, Any]]
 
 
@@ -53,13 +62,22 @@ class Corrected:
     judge: tuple[float, float]
     prevalence: float
     labels: int
+    failing: str = ""
+    """Which cases have no verdict; empty: all have one."""
 
     @property
     def name(self) -> str:
-        return f"{self.design}, {self.prevalence:.0%}, {self.labels} labels, judge {self.judge[0]:g}/{self.judge[1]:g}"
+        judge = f"judge {self.judge[0]:g}/{self.judge[1]:g}"
+        failing = f", {self.failing} fail" if self.failing else ""
+        return f"{self.design}, {self.prevalence:.0%}, {self.labels} labels, {judge}{failing}"
 
     def sample(self, rng: np.random.Generator) -> tuple[judged.Counts, judged.Counts]:
-        """(all items by what they are and what the judge said, the labelled ones)."""
+        """(all items by what they are and what the judge said, the labelled ones), found, missed, false alarm, quiet.
+
+        Where some fail, failed targets and failed others stand after these.
+        """
+        if self.failing:
+            return self._some_fail(rng)
         drawn: Literal["random", "by_verdict"] = "by_verdict" if self.design == "by verdict" else "random"
         everything, seen = judged.Judged(drawn, self.prevalence, self.labels, *self.judge).sample(rng)
         if self.design == "class-balanced":
@@ -70,16 +88,42 @@ class Corrected:
             seen = np.array([found, targets - found, self.labels - targets - quiet, quiet])
         return everything, seen
 
+    def _some_fail(self, rng: np.random.Generator) -> tuple[judged.Counts, judged.Counts]:
+        of_targets, of_others = FAILING[self.failing]
+        (found, quiet), rare = self.judge, self.prevalence
+        target = np.array([found * (1 - of_targets), (1 - found) * (1 - of_targets), 0, 0, of_targets, 0])
+        other = np.array([0, 0, (1 - quiet) * (1 - of_others), quiet * (1 - of_others), 0, of_others])
+        everything = rng.multinomial(judged.JUDGED, rare * target + (1 - rare) * other)
+        half = self.labels // 2
+        if self.design == "class-balanced":
+            return everything, rng.multinomial(half, target) + rng.multinomial(self.labels - half, other)
+        if self.design == "random":
+            return everything, rng.multivariate_hypergeometric(everything, self.labels)
+        return everything, self._of_each_verdict(everything, rng)
+
+    def _of_each_verdict(self, everything: judged.Counts, rng: np.random.Generator) -> judged.Counts:
+        """Half of the labels from the flagged; of the other half each verdict its share, and two at least."""
+        flagged, quiet, failed = (everything * np.isin(np.arange(6), place) for place in ((0, 2), (1, 3), (4, 5)))
+        first = min(self.labels // 2, int(flagged.sum()))
+        share = (self.labels - first) * failed.sum() / (failed.sum() + quiet.sum())
+        last = min(int(failed.sum()), max(2, round(share)))
+        parts = ((flagged, first), (quiet, self.labels - first - last), (failed, last))
+        seen: judged.Counts = np.sum([rng.multivariate_hypergeometric(part, n) for part, n in parts], axis=0)
+        return seen
+
     def ours(self, everything: judged.Counts, seen: judged.Counts, seed: int) -> Estimate:
         """The estimate that fits the design."""
         flagged = int(everything[0] + everything[2])
         if self.design == "class-balanced":
-            found, missed, alarms, quiet = (int(count) for count in seen)
-            return class_balanced_prevalence(flagged, judged.JUDGED, found, found + missed, quiet, quiet + alarms)
+            targets, found, alarms = (int(one) for one in (seen @ KIND[: len(seen)], seen[0], seen[2]))
+            others = self.labels - targets
+            return class_balanced_prevalence(flagged, judged.JUDGED, found, targets, others - alarms, others)
+        verdicts = VERDICT[: len(seen)]
+        sizes = {name: int(everything[verdicts == name].sum()) for name in dict.fromkeys(verdicts.tolist())}
         return judged_prevalence(
-            np.repeat(judged.KIND, seen),
-            np.repeat(judged.VERDICT, seen).tolist(),
-            {"flagged": flagged, "quiet": judged.JUDGED - flagged},
+            np.repeat(KIND[: len(seen)], seen),
+            np.repeat(verdicts, seen).tolist(),
+            {name: size for name, size in sizes.items() if size},
             drawn="random" if self.design == "random" else "by_verdict",
             draws=DRAWS,
             seed=seed,
@@ -87,10 +131,11 @@ class Corrected:
 
 
 def settings() -> list[Corrected]:
-    """Three designs, three judges, three prevalences, three numbers of labels."""
+    """Three designs, three judges, three prevalences, three numbers of labels; and one judge that fails, two ways."""
     judges = ((0.8, 0.95), (0.8, 0.8), (0.95, 0.95))
-    chosen = product(DESIGNS, judges, (0.01, 0.05, 0.3), (50, 100, 200))
-    return [Corrected(*one) for one in chosen]  # type: ignore[arg-type]
+    rest = ((0.01, 0.05, 0.3), (50, 100, 200))
+    chosen = [*product(DESIGNS, judges, *rest), *product(DESIGNS, judges[:1], *rest, FAILING)]
+    return [Corrected(*one) for one in chosen]
 
 
 def measure(number: int, repetitions: int) -> dict[str, Any]:
@@ -102,15 +147,17 @@ def measure(number: int, repetitions: int) -> dict[str, Any]:
     for repetition in range(repetitions):
         everything, seen = setting.sample(rng)
         made.append(setting.ours(everything, seen, repetition))
-        theirs.append(judged.judgy(everything, seen, rng))
+        if not setting.failing:
+            theirs.append(judged.judgy(everything, seen, rng))
     ours = held([agreement.ends(one) for one in made], setting.prevalence)
     return {
         "setting": setting.name,
         "design": setting.design,
+        "failing": setting.failing,
         "truth": setting.prevalence,
         "labels": setting.labels,
         "llmclf": ours | {"figure": round(float(np.mean([one.is_known for one in made])), 3)},
-        "judgy": held(theirs, setting.prevalence),
+        "judgy": held(theirs, setting.prevalence) if theirs else None,
     }
 
 
@@ -131,14 +178,18 @@ def over(rows: Rows, way: str) -> dict[str, float]:
 
 
 def summary_of(rows: Rows) -> dict[str, dict[str, float]]:
-    """Worst and mean of each design by each way, of everything and of 1 % by number of labels."""
+    """Worst and mean of each design by each way, of everything and of 1 % by number of labels; of judges that fail."""
     found = {}
     for design, way in product(DESIGNS, ("llmclf", "judgy")):
-        of_design = [row for row in rows if row["design"] == design]
+        of_design = [row for row in rows if row["design"] == design and not row["failing"]]
         found[f"{way}, {design}"] = over(of_design, way)
         for labels in (50, 100, 200):
             rare = [row for row in of_design if row["truth"] == 0.01 and row["labels"] == labels]
             found[f"{way}, {design}, 1%, {labels} labels"] = over(rare, way)
+    for design, failing in product(DESIGNS, FAILING):
+        some_fail = [row for row in rows if (row["design"], row["failing"]) == (design, failing)]
+        given = [{"llmclf": row["llmclf"] | {"coverage": row["llmclf"]["coverage_answered"]}} for row in some_fail]
+        found[f"llmclf, {design}, {failing} fail, where answered"] = over(given, "llmclf")
     return found
 
 
@@ -166,12 +217,12 @@ def cell_text(cell: Mapping[str, float] | None) -> str:
 
 def show(rows: Rows) -> None:
     print("coverage +- Monte-Carlo error (mean width); nominal 95 %\n")
-    print(f"{'corrected rate':52}{'llmclf':>26}{'a figure':>10}{'judgy':>26}{'answered':>10}")
+    print(f"{'corrected rate':78}{'llmclf':>26}{'a figure':>10}{'judgy':>26}{'answered':>10}")
     for row in rows:
         ours, judgy = row["llmclf"], row["judgy"]
         print(
-            f"{row['setting']:52}{cell_text(ours):>26}{ours['figure']:>10.0%}"
-            f"{cell_text(judgy):>26}{judgy['answered']:>10.0%}"
+            f"{row['setting']:78}{cell_text(ours):>26}{ours['figure']:>10.0%}"
+            + (f"{cell_text(judgy):>26}{judgy['answered']:>10.0%}" if judgy else "")
         )
     print()
 
@@ -190,10 +241,12 @@ def show_agreement(rows: Rows) -> None:
 def main() -> None:
     chosen = options(__doc__)
     began = time.monotonic()
-    repetitions, of_agreement = (QUICK, QUICK) if chosen.quick else (REPETITIONS, OF_AGREEMENT)
+    repetitions, of_failing, of_agreement = (QUICK,) * 3 if chosen.quick else (REPETITIONS, OF_FAILING, OF_AGREEMENT)
     with ProcessPoolExecutor(2) as pool:
         agreeing = [pool.submit(agreement.measure, n, of_agreement) for n in range(len(agreement.settings()))]
-        correcting = [pool.submit(measure, n, repetitions) for n in range(len(settings()))]
+        correcting = [
+            pool.submit(measure, n, of_failing if one.failing else repetitions) for n, one in enumerate(settings())
+        ]
         agreed: Sequence[dict[str, Any]] = [one.result() for one in agreeing]
         rows: Rows = [one.result() for one in correcting]
     if not chosen.json:
@@ -202,6 +255,7 @@ def main() -> None:
     summary, of_figures = summary_of(rows), summary_of_agreement(list(agreed))
     figures: dict[str, Any] = {
         "repetitions": repetitions,
+        "repetitions of judges that fail": of_failing,
         "repetitions of agreement": of_agreement,
         "seconds": round(time.monotonic() - began, 1),
         **summary,

@@ -38,6 +38,8 @@ from llmclf.types import Estimate, Judgment, Rubric
 CLOSE = 1e-9
 PAIRS_TURNED, PAIRS = 427, 1400
 """Pairs of llmbar whose verdict changes with the order, of those that were judged in both (README of the data)."""
+_ORDER = {"position", "unstable"}
+"""Flags of verdicts that change with the order: a place is preferred; or it may be chance, as nobody asked again."""
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
         "judges": [_row(one, card) for one, card in cards],
         "dices_published_kappas_of_models": dices_published(folder),
         "llmbar_turned": _turned(recorded),
+        "llmbar_judges_that_prefer_a_place": sum(any(f.kind == "position" for f in card.flags) for _, card in cards),
         "dbdc3_one_person_against_the_others": {} if chosen.quick else people_of_dbdc3(folder),
     }
     if not chosen.json:
@@ -166,7 +169,7 @@ def _goals(cards: Sequence[tuple[Recorded, Calibration]], *, quick: bool) -> lis
     goals = [
         Goal("copied third judge flagged, with kappa without the copies", "1", len(without), without == [True]),
         Goal("votes found to be copies", "388", _copies(copied), _copies(copied) == 388),
-        Goal("judges with missing verdicts that are flagged", "all", *_all_in(nulls, kinds, "missing")),
+        Goal("judges with missing verdicts that are flagged", "all", *_all_in(nulls, kinds, {"missing"})),
         Goal("inverted judge flagged, kappa after flipping above 0", "1", len(flipped), _above_zero(flipped)),
         Goal("expert as he is, flagged as inverted", "0", as_he_is, not as_he_is),
         Goal("kappa against scikit-learn and a plain loop, farthest apart", f"<= {CLOSE:g}", worst, worst <= CLOSE),
@@ -176,14 +179,14 @@ def _goals(cards: Sequence[tuple[Recorded, Calibration]], *, quick: bool) -> lis
         goals.append(Goal("pairs whose verdict the order changes", f"{PAIRS_TURNED}", turned, turned == PAIRS_TURNED))
         swayed = [one.judge for one, _ in cards if _is_swayed(one)]
         goals.append(
-            Goal("judges with more than 5 % surely turned that are flagged", "all", *_all_in(swayed, kinds, "position"))
+            Goal("judges with more than 5 % surely turned that are flagged", "all", *_all_in(swayed, kinds, _ORDER))
         )
     return goals
 
 
-def _all_in(names: Sequence[str], kinds: dict[str, set[str]], kind: str) -> tuple[float, bool]:
-    """(how many of these judges have a flag of this kind, whether all do)."""
-    found = sum(kind in kinds[name] for name in names)
+def _all_in(names: Sequence[str], kinds: dict[str, set[str]], wanted: set[str]) -> tuple[float, bool]:
+    """(how many of these judges have a flag of one of these kinds, whether all do)."""
+    found = sum(not wanted.isdisjoint(kinds[name]) for name in names)
     return found, bool(names) and found == len(names)
 
 

@@ -102,7 +102,7 @@ def llmbar(
         yield Recorded(
             "llmbar_natural",
             name,
-            _session(rubric, labelled),
+            _session(rubric, labelled, "the authors"),
             labelled,
             judgments,
             "gold",
@@ -141,7 +141,7 @@ def bullshit(folder: Path) -> Iterator[Recorded]:
         yield Recorded(
             "bullshit_bench_v1",
             judge,
-            _session(rubric, labelled),
+            _session(rubric, labelled, other),
             labelled,
             tuple(said[judge]),
             "model",
@@ -346,7 +346,7 @@ def td_eval(folder: Path) -> Iterator[Recorded]:
         yield Recorded(
             "td_eval_airline",
             name,
-            _session(rubric, labelled),
+            _session(rubric, labelled, "the program"),
             tuple(labelled),
             tuple(judgments),
             "program",
@@ -390,9 +390,10 @@ def _labelled(case: Case, *said: Annotation) -> LabelledCase:
     return LabelledCase(SessionItem(case, "test", inclusion_probability=1.0), said)
 
 
-def _session(rubric: Rubric, labelled: Sequence[LabelledCase]) -> Session:
+def _session(rubric: Rubric, labelled: Sequence[LabelledCase], reference: str = "people") -> Session:
     """Everything that was recorded is labelled, and held out: nobody tuned these judges by it here."""
     people = dict.fromkeys(one.annotator for case in labelled for one in case.annotations)
     most = max((len(case.annotations) for case in labelled), default=1)
     items = tuple(case.item for case in labelled)
-    return Session(rubric.name, "judge", rubric, "random", items, tuple(people), per_item=most, fingerprint=RECORDED)
+    session = Session(rubric.name, "judge", rubric, "random", items, tuple(people), per_item=most, fingerprint=RECORDED)
+    return replace(session, reference=reference)

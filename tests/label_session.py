@@ -114,14 +114,16 @@ def free_port() -> int:
 
 
 class Server:
-    """`llmclf serve` in a process of its own, on a port that stays the same when it is started again."""
+    """`llmclf serve`, or another command, in a process of its own, on the same port when it is started again."""
 
-    def __init__(self, folder: Path, store: Path, *more: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, store: Path, *more: str, verb: Sequence[str] = ("serve",), **environment: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
-        command = [sys.executable, "-c", "from llmclf.cli import main; main()", "serve", "--store", str(store)]
-        self._command = [*command, "--port", str(self.port), *more]
+        command = [sys.executable, "-c", "from llmclf.cli import main; main()", *verb, "--store", str(store)]
+        self.command = [*command, "--port", str(self.port), *more]
         kept = {name: value for name, value in os.environ.items() if name != "LLMCLF_SERVE_TOKEN"}
         self._environment = {**kept, **environment}
         self.process: subprocess.Popen[str] | None = None
@@ -129,7 +131,12 @@ class Server:
     def start(self) -> Server:
         """Starts it and waits until it answers."""
         self.process = subprocess.Popen(
-            self._command, cwd=self._folder, env=self._environment, stderr=subprocess.PIPE, text=True
+            self.command,
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         until = time.monotonic() + 60
         while time.monotonic() < until and self.process.poll() is None:

@@ -50,6 +50,7 @@ def made(
     rubric: Rubric = RUBRIC,
     design: SessionDesign = "random",
     people: Sequence[str] = ("ana", "ben", "dan"),
+    adjudicator: str = "cara",
     **session: Any,
 ) -> tuple[Session, list[LabelledCase], list[Judgment]]:
     """The session, its labels and the judgments of the rows, case by case (`c000`, `c001`, ...)."""
@@ -63,17 +64,18 @@ def made(
         )
         for place, row in enumerate(given)
     ]
-    whole = Session("S1", "judge", rubric, design, tuple(items), tuple(people), "cara", **session)
+    whole = Session("S1", "judge", rubric, design, tuple(items), tuple(people), adjudicator, **session)
     labelled = [
         LabelledCase(
             item,
             tuple(_label(name, said, row) for name, said in zip(people, row.said, strict=False)),
             _label("cara", row.decided, row) if row.decided else None,
+            adjudicates=bool(adjudicator),
         )
         for item, row in zip(items, given, strict=True)
     ]
     judgments = [
-        Judgment(item.case.id, "strict", FINGERPRINT, row.verdict, row.reason, cost_nano_usd=2_000_000)
+        Judgment(item.case.id, whole.name, FINGERPRINT, row.verdict, row.reason, cost_nano_usd=2_000_000)
         for item, row in zip(items, given, strict=True)
         if row.judged
     ]

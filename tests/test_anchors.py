@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from judging_help import CONVERSATION, case, opened, said, write_judges
 from rich.console import Console
 from wire import Wire, chat
 
-from llmclf.calibration.anchor_sets import anchor_set, anchors_of_session, anchors_path, read_anchors, write_anchors
+from llmclf.calibration.anchor_sets import (
+    Drawn,
+    anchor_set,
+    anchors_of_session,
+    anchors_path,
+    read_anchors,
+    write_anchors,
+)
 from llmclf.calibration.anchors import split_move
 from llmclf.cli import run
 from llmclf.errors import ConfigError, DataError
@@ -123,6 +131,56 @@ def test_a_move_is_read_on_a_terminal(width: int) -> None:
     assert all(len(line) <= width for line in text.splitlines())
 
 
+def test_anchors_of_unlike_chances_are_weighed() -> None:
+    """Positives of the first judge are drawn a hundred times as often, and turn more often: intervals hold weighed."""
+    pool_flagged, at_flagged, elsewhere = 0.01, 0.4, 0.01  # share of the pool; negatives of each part that turn
+    rng = np.random.default_rng(3)
+    held = plainly = 0
+    for seed in range(60):
+        flagged = np.arange(400) < 200
+        was = np.where(flagged, rng.random(400) < 0.6, rng.random(400) < 0.01)
+        now = np.where(was, rng.random(400) < 0.9, rng.random(400) < np.where(flagged, at_flagged, elsewhere))
+        words = [["yes" if hit else "no" for hit in side] for side in (was, now)]
+        before = pool_flagged * 0.6 + (1 - pool_flagged) * 0.01
+        would = before * 0.9 + pool_flagged * 0.4 * at_flagged + (1 - pool_flagged) * 0.99 * elsewhere
+        rates = [(int(rng.binomial(20_000, rate)), 20_000) for rate in (before, would)]
+        weights = {f"k{place}": pool_flagged if hit else 1 - pool_flagged for place, hit in enumerate(flagged)}
+        for drawn in (weights, None):
+            move = split(*words, *rates, draws=1000, seed=seed, weights=drawn)
+            hit = move.by_judge.low <= would - before <= move.by_judge.high
+            held, plainly = held + (hit and drawn is not None), plainly + (hit and drawn is None)
+    assert held >= 54 and plainly <= 6, (held, plainly)
+
+
+def test_anchors_unlike_the_traffic_give_no_split() -> None:
+    """Half targets, of which a fifth more are found: 10 points there, .2 in the traffic. Only the turns are told."""
+    was, now = ["yes"] * 60 + ["no"] * 140, ["yes"] * 80 + ["no"] * 120
+    move = split(was, now, (360, 10_000), (380, 10_000), unlike_traffic="they were picked by hand")
+    assert move.move.is_known and not move.by_judge.is_known and not move.by_system.is_known
+    assert "20 became positive, 0 ceased to be" in move.sentences[0] and (move.became, move.ceased) == (20, 0)
+    assert "do not stand for the traffic (they were picked by hand)" in move.sentences[1] and len(move.sentences) == 2
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(move)
+    assert "do not stand for the traffic" in " ".join(console.export_text().split())
+
+
+def test_a_split_says_what_it_takes_for_granted() -> None:
+    """With every split stands that the anchors were drawn from the traffic."""
+    move = split(["yes", "no"] * 30, ["yes", "no"] * 30, (30, 1000), (60, 1000))
+    assert move.sentences[-1].startswith("for granted") and "drawn from it" in move.sentences[-1]
+
+
+@pytest.mark.parametrize("rate", [(0, 0), (5, 4), (-1, 10)])
+def test_a_rate_of_nothing_is_a_mistake(rate: tuple[int, int]) -> None:
+    """It is named, and nothing is divided by 0."""
+    with pytest.raises(DataError) as caught:
+        split(["yes", "no"], ["yes", "no"], rate, (1, 10))
+    assert f"the rate before is {rate[0]} of {rate[1]}" in str(caught.value)
+    for weights in ({"k0": 1.0}, {"k0": 1.0, "k1": 0.0}):
+        with pytest.raises(DataError, match="weight"):
+            split(["yes", "no"], ["yes", "no"], weights=weights)
+
+
 # --- the file -----------------------------------------------------------------------------------
 
 
@@ -191,6 +249,35 @@ def test_a_session_gives_its_test_cases_with_what_people_saw(tmp_path: Path) -> 
     assert {len(text.turns) for text in texts.values()} == {3}
 
 
+@pytest.mark.parametrize(
+    ("design", "stands"), [("random", True), ("by_verdict", True), ("class_balanced", False), ("", False)]
+)
+def test_how_anchors_were_drawn_is_kept_in_their_file(design: str, stands: bool, tmp_path: Path) -> None:
+    """With the stratum and chance of each; of known labels, and of hand-picked ones, they stand for no traffic."""
+    path = anchors_path(tmp_path, "backed")
+    drawn = {"k1": Drawn("yes", 0.5), "k2": Drawn("no", 0.01)} if design else {}
+    write_anchors(kept(path, "k1", "k2", design=design, drawn=drawn))
+    found = read_anchors(path)
+    assert (found.design, found.drawn) == (design, drawn)
+    assert found.weights == ({"k1": 2.0, "k2": 100.0} if stands else None)
+    assert bool(found.unlike_traffic) is not stands
+    assert kept(path, "k1", design="by_verdict").unlike_traffic  # whose chances nobody knows
+
+
+def test_anchors_of_a_session_keep_its_design(judges: Path) -> None:
+    """A session by verdict gives each case's stratum and chance to the anchors, and so to their file."""
+    session, conversations = make(6, practice=2)
+    shown = {"label": "refused", "rationale": "R."}
+    items = tuple(replace(item, case=replace(item.case, shown=shown)) for item in session.items)
+    with opened(judges) as judge:
+        desk_of(judge.runtime.store, replace(session, items=items), conversations)
+        taken = take_anchors(judge, session.id)
+        write_anchors(taken)
+        assert anchors_of(judge) == taken
+    assert taken.design == "by_verdict" and len(taken.drawn) == len(taken.cases) == 3
+    assert {one.probability for one in taken.drawn.values()} == {0.123456} and not taken.unlike_traffic
+
+
 # --- judging them -------------------------------------------------------------------------------
 
 
@@ -233,7 +320,8 @@ def test_anchors_are_judged_afresh_each_time_and_compared(judges: Path, wire: Wi
     move = found["move"]
     assert "snapshot-1" in move["before"] and "snapshot-2" in move["after"]
     assert (move["anchors"], move["kept"]["value"], move["changed"]["value"]) == (6, 0, pytest.approx(2 / 6))
-    assert move["by_judge"]["value"] == pytest.approx(-0.3) and found["stamps"] == ["UNCALIBRATED"]
+    assert (move["became"], move["ceased"]) == (0, 2) and found["stamps"] == ["UNCALIBRATED"]
+    assert move["by_judge"]["value"] is None and "picked by hand" in move["sentences"][1]  # a file of cases
     assert command() == 0
     assert "the same judge and version answered" in capsys.readouterr().err
 

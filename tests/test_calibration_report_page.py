@@ -111,7 +111,7 @@ def test_the_terminal_form_fits(width: int) -> None:
     """No line is wider than the terminal; state, figures, the bar and people's stand in it."""
     text = shown(busy_card(), width)
     assert max(map(len, text.splitlines())) <= width
-    for word in ("CALIBRATED", "positive agreement", "sensitivity", "kappa", "bar", "a person"):
+    for word in ("CAN'T TELL YET", "positive agreement", "sensitivity", "kappa", "bar", "a person"):
         assert word in text
 
 
@@ -129,7 +129,7 @@ def test_the_json_holds_every_figure_with_its_interval() -> None:
     row = json.loads(busy_card().to_json())
     assert set(row["rates"]["sensitivity"]) >= {"value", "low", "high", "method", "n_positives", "why_not"}
     assert row["figures"]["kappa"] == row["kappa"]
-    assert row["state"] == "calibrated" and row["sentences"][0] == row["why"]
+    assert row["state"] == "cant_tell" and row["waits_for"] == {"cara": 1} and row["sentences"][0] == row["why"]
     group = row["disagreements"]["groups"][0]
     assert {"reason", "people"} <= set(group["shown"][0])
     assert row["counts"]["failed"] == 1 and row["asks_for_fresh_labels"] is True
@@ -161,3 +161,18 @@ def test_the_peoples_card_has_a_page_and_a_table() -> None:
     assert "People&#x27;s labels" in page or "PEOPLE'S LABELS" in page
     assert "Where it is right and wrong" not in page and "What people differ on" in page
     assert "dan: positive agreement" in text and "bar" not in text.split()
+
+
+def test_who_says_what_is_true_is_named() -> None:
+    """Where it is no person: in headings, tables and sentences; nothing is said of people among themselves."""
+    name = "bullshit_judge_1"
+    session, labelled, judgments = made([Row([YES], NO)] * 3 + rows(found=60, quiet=300), reference=name)
+    card = calibrate(session, labelled, judgments)
+    page, text = card_page(card), shown(card, 80)
+    words = " ".join(" ".join(Elements(page.partition("</style>")[2]).words).split())
+    assert f"3 cases judged otherwise than by {name}" in words and f"How well it agrees with {name}" in words
+    assert f"No ceiling: the reference is {name}." in card.sentences
+    assert f"3 cases judged otherwise than by {name}" in " ".join(text.split())
+    for gone in ("a person", "People", "people"):
+        assert gone not in words and gone not in text
+    assert card.to_dict()["reference"] == name

@@ -101,6 +101,25 @@ def test_init_makes_a_workspace_that_checks(tmp_path: Path, capsys: pytest.Captu
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_a_new_workspace_names_the_session_for_several_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command in its README plans a session, and begins it without `--plan`."""
+    options = ["--question", "Refund?", "--target", "refund", "--adjacent", "", "--unit", "conversation"]
+    assert run(["init", "mine", *options, "--language", "en"]) == 0
+    monkeypatch.chdir(tmp_path / "mine")
+    rows = [{"id": f"c{n}", "turns": [{"speaker": "user", "text": f"Refund order {n}!"}]} for n in range(40)]
+    Path("data/conversations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = Path("README.md").read_text().partition("`llmclf calibrate start")[2].partition("`")[0]
+    arguments = ["calibrate", "start", *command.split(), "--n", "20"]
+    assert run(arguments) == 0
+    assert "plan of a session: refund" in capsys.readouterr().out
+    arguments.remove("--plan")
+    assert run(arguments) == 0
+    assert run(["status"]) == 0
+    assert "next    llmclf calibrate label refund-20" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("unit", ["conversation", "turn"])
 def test_init_asks_what_it_is_not_told(unit: str, tmp_path: Path) -> None:
     """Without options the questions are asked on stderr and the answers are read from stdin."""

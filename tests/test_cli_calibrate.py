@@ -104,14 +104,14 @@ def test_a_judge_is_calibrated(pool: Path, capsys: pytest.CaptureFixture[str]) -
     how = ["--design", "by-verdict", "--align-share", "0.2"]
     begun = answer(capsys, *start(*how, name="gpt", items="cases.jsonl", people="ana", n=54))
     assert begun["population"] == {"bad": 19, "good": 40, "(failed)": 1}
-    assert begun["fingerprint"] == "recorded" and begun["kind"] == "judge"
+    assert begun["fingerprint"].startswith("recorded-") and begun["kind"] == "judge"
     assert run(["calibrate", "report"]) == 0
     assert "0 labelled cases (test)" in capsys.readouterr().out
     label_all(pool, begun["id"], bad)
     card = answer(capsys, "calibrate", "report")
     assert card["counts"]["labelled"] == begun["splits"]["test"] and card["counts"]["failed"] == 1
     assert card["looks"] == 2
-    assert read_status("gpt", "recorded", pool).state == card["state"]
+    assert read_status("gpt", begun["fingerprint"], pool).state == card["state"]
     assert answer(capsys, "calibrate", "report", "--split", "align")["looks"] == 2
     assert run(["calibrate", "report", "--require", "calibrated", "--require", "sensitivity.low>=0.99"]) == 2
     assert capsys.readouterr().err.count("not met:") == 2
@@ -127,10 +127,11 @@ def test_the_bar_decides(pool: Path, capsys: pytest.CaptureFixture[str]) -> None
     path.write_text(path.read_text().replace("[verdicts", bar, 1))
     begun = start("--align-share", "0", "--design", "by-verdict", name="gpt", items="cases.jsonl", people="ana", n=55)
     capsys.readouterr()
-    id = answer(capsys, *begun)["id"]
+    made = answer(capsys, *begun)
+    id = made["id"]
     label_all(pool, id, bad)
     assert run(["calibrate", "report", "--require", "calibrated"]) == 0, capsys.readouterr().err
-    assert read_status("gpt", "recorded", pool).calibrated
+    assert read_status("gpt", made["fingerprint"], pool).calibrated
     with llmclf.Runtime(pool / "llmclf.db", workspace=pool) as runtime:
         assert llmclf.calibrate("gpt", id, runtime=runtime).state == "calibrated"
         assert Desk(runtime.store).looks(id) == 1
@@ -139,7 +140,7 @@ def test_the_bar_decides(pool: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_another_judge_is_not_corrected_by_the_first_ones_verdicts(
     pool: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both are recorded, so their fingerprints are the same; the counts of the pool are those of one of them."""
+    """The counts of the pool that the session keeps are those of the judge that it was begun with."""
     recorded(pool)
     recorded(pool, "other", wrong=("c9", "c12", "c4"))
     lines = (pool / "other.jsonl").read_text().splitlines(keepends=True)
@@ -196,7 +197,7 @@ def test_what_is_missing_is_judged_on_request_alone(pool: Path, wire: Wire, caps
     label_all(pool, begun["id"], lambda id: "unbacked" if int(id[1:]) % 2 else "backed")
     wire.default = chat(said("backed"))
     assert run(["calibrate", "report"]) == 1
-    assert "--judge-missing" in capsys.readouterr().err and not wire.received
+    assert "--judge-missing session" in capsys.readouterr().err and not wire.received
     missing = ["calibrate", "report", "--judge-missing", "some.jsonl", *talk, "--max-usd", "1"]
     planned = answer(capsys, *missing, "--plan")
     assert planned["calls"] == begun["splits"]["test"] and not wire.received

@@ -111,6 +111,8 @@ def test_adjudication_from_the_first_label_to_the_truth(store: Store) -> None:
     ana, ben, cara = seats(desk)
     say(desk, ana, "refused", "clean", "refused", "")
     assert desk.ask(cara) is None
+    first = desk.labelled("last")[0]  # ana alone has labelled it
+    assert (first.truth, first.truth_from, first.to_label, first.adjudicates) == (None, "", ("ben",), True)
     progress = desk.progress(cara)
     assert (progress.total, progress.waiting, progress.finished) == (0, 4, False)
     desk.save(ben, "case 0", label="refused")
@@ -122,6 +124,7 @@ def test_adjudication_from_the_first_label_to_the_truth(store: Store) -> None:
         ("ana", "clean", "", ""),
         ("ben", "angry", "R2", "shouts"),
     ]
+    assert [one.to_decide for one in desk.labelled("last")] == [False, True, False, False]
     desk.save(cara, "case 1", label="angry", rule="R2")
     desk.save(ben, "case 2", label="clean")
     desk.save(ben, "case 3", skipped="no idea")
@@ -135,6 +138,7 @@ def test_adjudication_from_the_first_label_to_the_truth(store: Store) -> None:
         ("case 3", None, ""),
     ]
     third = desk.labelled("last")[2]
+    assert third.undecided and not third.to_decide
     assert [(skip.annotator, skip.why) for skip in third.skips] == [("cara", "unclear")]
     decided = desk.labelled("last")[1].adjudication
     assert decided is not None
@@ -195,6 +199,26 @@ def test_what_was_said_last_counts_and_can_be_taken_back(store: Store) -> None:
     assert all(row["undone_at"] for row in rows)
 
 
+def test_a_label_that_is_named_is_taken_back_once(store: Store) -> None:
+    """Asked for again it stays as it is; what is no longer the last, or never was, is refused."""
+    desk = opened(store, *make(3))
+    ana, ben, _ = seats(desk)
+    assert desk.last(ana) == 0
+    say(desk, ben, "clean")
+    say(desk, ana, "clean", "refused", "angry")
+    assert (desk.last(ana), desk.last(ben)) == (3, 1)
+    assert [desk.undo(ana, 3), desk.undo(ana, 3)] == ["case 2", "case 2"]
+    assert (desk.last(ana), desk.progress(ana).done) == (2, 2)
+    say(desk, ana, "clean")
+    assert desk.last(ana) == 4
+    with pytest.raises(DataError, match="saved since"):
+        desk.undo(ana, 2)
+    for number in (0, -1, 5):
+        with pytest.raises(DataError, match="no such label"):
+            desk.undo(ana, number)
+    assert desk.progress(ana).done == 3
+
+
 def test_a_decided_case_stays_as_it_was_decided(store: Store) -> None:
     """Once the adjudicator has decided a case, its first labels can't be changed or taken back."""
     desk = opened(store, *make(1))
@@ -231,8 +255,9 @@ def test_everything_wrong_with_a_label_is_said_at_once(store: Store) -> None:
     for given in ({}, {"label": "clean", "skipped": "both"}):
         with pytest.raises(DataError, match="give a label, or why"):
             desk.save(ana, "case 0", **given)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="seconds"):
-        desk.save(ana, "case 0", label="clean", seconds=-1)
+    for seconds in (-1, float("inf")):
+        with pytest.raises(DataError, match="seconds"):
+            desk.save(ana, "case 0", label="clean", seconds=seconds)
     assert desk.progress(ana).done == 0
 
 
@@ -287,15 +312,16 @@ def test_many_tabs_at_once_lose_nothing(store: Store) -> None:
 
 
 def test_progress_counts_the_minutes_left(store: Store) -> None:
-    """The median of the timed labels; an hour at most of a page left open; unknown without any."""
-    desk = opened(store, *make(5))
+    """The median of five timed labels or more; an hour at most of a page left open; unknown with fewer."""
+    desk = opened(store, *make(7))
     ana = seats(desk)[0]
-    assert desk.progress(ana).seconds_a_label is None
-    for number, seconds in enumerate((30.0, 20.0, 9_999.0, None)):
+    for number, seconds in enumerate((30.0, 20.0, 10**400, None, 40.0, 10.0)):
+        assert desk.progress(ana).seconds_a_label is None
+        assert desk.progress(ana).minutes_left is None
         desk.save(ana, f"case {number}", label="clean", seconds=seconds)
     progress = desk.progress(ana)
     assert (progress.seconds_a_label, progress.minutes_left) == (30, 0.5)
-    assert (progress.done, progress.total, progress.finished) == (4, 5, False)
+    assert (progress.done, progress.total, progress.finished) == (6, 7, False)
     assert desk.labelled("last")[2].annotations[0].seconds == 3600
 
 
@@ -351,7 +377,7 @@ def test_a_closed_session_takes_nothing_more(store: Store) -> None:
     with pytest.raises(DataError, match="closed"):
         desk.undo(ana)
     assert desk.sessions()[0].closed
-    assert desk.labelled("s-1")[0].truth == "clean"
+    assert desk.labelled("s-1")[0].annotations[0].label == "clean"
 
 
 def test_sessions_are_found_by_name_beginning_and_last(store: Store) -> None:

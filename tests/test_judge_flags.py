@@ -14,7 +14,19 @@ from hypothesis import given, settings, strategies as st
 
 from llmclf.calibration.flags import Flag, flags_of
 from llmclf.calibration.session import LabelledCase, SessionItem
-from llmclf.types import CANNOT_TELL, RECORDED, Annotation, Bar, Case, ErrorInfo, Judgment, Label, Rubric
+from llmclf.types import (
+    CANNOT_TELL,
+    RECORDED,
+    Annotation,
+    Bar,
+    Case,
+    Conversation,
+    ErrorInfo,
+    Judgment,
+    Label,
+    Rubric,
+    Turn,
+)
 
 YES_NO = Rubric("audit", "Is it so?", (Label("yes", "target", "so"), Label("no", "clean", "not so")), "binary")
 SCALE = Rubric(
@@ -100,6 +112,14 @@ def test_a_judge_that_guesses_is_seldom_called_inverted() -> None:
     assert found <= 12  # 5 are expected
 
 
+@pytest.mark.parametrize(("targets", "found"), [(2, False), (9, False), (10, True)])
+def test_a_few_cases_accuse_nobody_of_saying_the_opposite(targets: int, found: bool) -> None:
+    """All wrong is not yet reliably wrong: it takes 10 targets and 10 others."""
+    verdicts = ["no"] * targets + ["yes"] * targets
+    flags = flags_of(labelled(["yes"] * targets + ["no"] * targets), said(verdicts), YES_NO)
+    assert ("inverted" in kinds(flags)) is found
+
+
 # --- what there is to find ----------------------------------------------------------------------
 
 
@@ -177,7 +197,38 @@ def test_what_asking_again_changes_is_not_blamed_on_the_order() -> None:
     plain, turned, padded, again = (["yes" if hit else "no" for hit in rng.random(120) < 0.5] for _ in range(4))
     probes = [*said(turned, probe="swapped"), *said(padded, probe="padded")]
     assert kinds(flags_of((), said(plain), YES_NO, probes=probes, repeats=said(again, repeat=1))) == ["unstable"]
-    assert set(kinds(flags_of((), said(plain), YES_NO, probes=probes))) == {"position", "length"}
+
+
+def test_chance_is_not_called_a_place_or_a_length_where_nobody_asked_again() -> None:
+    """Noise of 10 % changes 18 %, as often one way as the other: that it may be chance is said, and how to tell."""
+    rng = np.random.default_rng(11)
+    truths = np.array(["yes"] * 100 + ["no"] * 100)
+    blamed = 0
+    for _ in range(30):
+        plain, turned, padded = (np.where((truths == "yes") ^ (rng.random(200) < 0.1), "yes", "no") for _ in range(3))
+        probes = [*said(turned.tolist(), probe="swapped"), *said(padded.tolist(), probe="padded")]
+        flags = flags_of((), said(plain.tolist()), YES_NO, probes=probes)
+        blamed += sum(flag.kind != "unstable" for flag in flags)
+        assert all("ask once more (--repeat)" in flag.sentence for flag in flags if flag.kind == "unstable")
+    assert blamed <= 8  # 3 of 60 are expected of an interval of 95 %
+
+
+def test_changes_that_all_go_one_way_are_no_chance_though_asking_again_changes_as_many() -> None:
+    """Chance turns as many verdicts back as forth, and the order does not."""
+    plain = ["first", "second"] * 50
+    again = ["second" if place % 20 == 0 else "first" if place % 20 == 1 else one for place, one in enumerate(plain)]
+    turned = ["second" if place % 20 in (0, 2) else one for place, one in enumerate(plain)]
+    probes, repeats = said(turned, probe="swapped"), said(again, repeat=1)
+    assert "position" in kinds(flags_of((), said(plain), CHOICE, probes=probes, repeats=repeats))
+
+
+def test_another_version_behind_the_name_is_not_the_judge_being_unstable() -> None:
+    """Readings of anchors are stored as repeats; those of another version don't count as asking again."""
+    plain, again = ["yes"] * 40 + ["no"] * 40, ["no"] * 40 + ["yes"] * 40
+    of = {model: said(again, repeat=1, model=model) for model in ("v-1", "v-2")}
+    assert kinds(flags_of((), said(plain, model="v-1"), YES_NO, repeats=of["v-2"])) == []
+    flag = only(flags_of((), said(plain, model="v-1"), YES_NO, repeats=of["v-1"]), "unstable")
+    assert "or the vendor changed the judge in between" in flag.sentence
 
 
 def test_empty_words_that_change_verdicts_are_flagged() -> None:
@@ -195,6 +246,20 @@ def test_a_taste_for_the_longer_text_is_measured_where_judge_and_truth_differ() 
     assert "prefers longer texts" in only([flag for flag in longer if flag.kind == "length"], "length").sentence
     right = ["second"] * 60
     assert "length" not in kinds(flags_of(labelled(right, shown=shown), said(right), CHOICE))
+
+
+def test_a_set_whose_shorter_text_is_right_accuses_nobody() -> None:
+    """A judge that errs at random takes the longer text whenever it errs there, and prefers nothing."""
+    rng = np.random.default_rng(4)
+    accused = 0
+    for _ in range(30):
+        shorter_right = rng.random(120) < 0.85
+        shown = [{"a": "short", "b": "a much longer text"}] * 120
+        truths = np.where(shorter_right, "first", "second")
+        verdicts = np.where(shorter_right ^ (rng.random(120) < 0.3), "first", "second")
+        flags = flags_of(labelled(truths.tolist(), shown=shown), said(verdicts.tolist()), CHOICE)
+        accused += "length" in kinds(flags)
+    assert accused <= 4  # 1 or 2 are expected
 
 
 def test_probes_are_found_among_the_judgments_too() -> None:
@@ -289,6 +354,111 @@ def test_judges_who_agree_in_words_of_their_own_are_no_copies(source: list[Judgm
         verdicts = [one.verdict if rng.random() < 0.9 else "middling" for one in source]
         found = flags_of((), said(verdicts, frames, f"j{seed}"), SCALE, others={"source": source})
         assert "copied" not in kinds(found)
+
+
+def easy_and_hard(rng: np.random.Generator, n: int = 300) -> tuple[list[str], list[str], list[str], np.ndarray]:
+    """Truths and the verdicts of two independent judges, who are both right wherever it is easy; and where that is."""
+    easy, truth = rng.random(n) < 0.7, rng.random(n) < 0.3
+    one, other = (truth ^ (~easy & (rng.random(n) < 0.35)) for _ in range(2))
+    words = [["yes" if hit else "no" for hit in side] for side in (truth, one, other)]
+    return words[0], words[1], words[2], easy
+
+
+def begun(easy: np.ndarray, text: str = "Looking at the conversation the agent said") -> list[str]:
+    """Reasons that begin with one text where it is easy."""
+    return [f"{text} {reason(place)}" if hit else f"Not clear, {reason(place + 500)}" for place, hit in enumerate(easy)]
+
+
+def test_two_good_judges_who_begin_easy_cases_alike_are_no_copies() -> None:
+    """Agreement there is what both being right explains; where no truth is known it is a doubt, and no more."""
+    rng = np.random.default_rng(2)
+    for seed in range(10):
+        truths, one, other, easy = easy_and_hard(rng)
+        theirs = {"other": said(other, [f"Hence {reason(seed * 1000 + place)}" for place in range(300)], "other")}
+        mine = said(one, begun(easy))
+        assert "copied" not in kinds(flags_of(labelled(truths), mine, YES_NO, others=theirs))
+        turn = {"yes": "no", "no": "yes"}
+        mislabelled = [turn[truth] if rng.random() < 0.08 else truth for truth in truths]  # both "wrong" alike there
+        noisy = flags_of(labelled(mislabelled), mine, YES_NO, others=theirs)
+        assert not any(flag.grave for flag in noisy)
+        doubt = only(flags_of((), mine, YES_NO, others=theirs), "copied")
+        assert not doubt.grave and "may be copies" in doubt.sentence and "easy cases" in doubt.sentence
+
+
+def test_one_text_for_every_easy_case_is_a_doubt_where_the_truth_explains_it() -> None:
+    """The same where the text names the verdict: it is not one text under two verdicts then."""
+    truths, one, other, easy = easy_and_hard(np.random.default_rng(3))
+    theirs = {"other": said(other, [f"Hence {reason(place + 1000)}" for place in range(300)], "other")}
+    same = "There is nothing in it that speaks against this"
+    for text in (same, f"{same} {{}}"):
+        reasons = [text.format(one[place]) if hit else reason(place) for place, hit in enumerate(easy)]
+        for known in (labelled(truths), ()):
+            flags = [x for x in flags_of(known, said(one, reasons), YES_NO, others=theirs) if x.kind == "copied"]
+            assert not any(flag.grave for flag in flags) or (text == same and not known)
+
+
+def test_being_wrong_together_under_one_beginning_proves_a_copy() -> None:
+    """Easy cases don't explain the same mistakes; elsewhere the two err apart."""
+    rng = np.random.default_rng(6)
+    truth, at = rng.random(300) < 0.4, np.arange(300) < 150
+    other = truth ^ (rng.random(300) < 0.25)
+    mine = np.where(at, other, truth ^ (rng.random(300) < 0.25))
+    truths, theirs, own = (["yes" if hit else "no" for hit in side] for side in (truth, other, mine))
+    others = {"other": said(theirs, [f"Hence {reason(place + 1000)}" for place in range(300)], "other")}
+    flag = only(flags_of(labelled(truths), said(own, begun(at)), YES_NO, others=others), "copied")
+    assert flag.grave and "150 of its 300" in flag.sentence and "of them wrong" in flag.sentence
+
+
+def quoting(marks: str, n: int = 100) -> tuple[list[Judgment], list[Judgment], list[str], list[str]]:
+    """Two independent judges who often quote the same sentence as their whole reason; the sentences, and the truth."""
+    rng = np.random.default_rng(9)
+    sentences, truths = (
+        [reason(place + 5000) for place in range(n)],
+        ["yes" if hit else "no" for hit in rng.random(n) < 0.3],
+    )
+    judges = []
+    for number, name in enumerate(("j", "other")):
+        reasons = [
+            marks.format(sentences[place]) if rng.random() < 0.5 else reason(place + 1000 * (number + 1))
+            for place in range(n)
+        ]
+        judges.append(said(truths, reasons, name))
+    return judges[0], judges[1], sentences, truths
+
+
+def test_quoting_the_same_passage_is_no_copying() -> None:
+    """In quotation marks, or where the case's texts hold it; unseen it is a doubt."""
+    sees = Rubric("audit", "Is it so?", YES_NO.verdicts, "binary", ("conversation", "rationale"))
+    mine, theirs, _, truths = quoting('"{}"')
+    others = {"other": [*theirs[:-1], Judgment("k99", "other", RECORDED, "yes" if truths[99] == "no" else "no", "so")]}
+    assert "copied" not in kinds(flags_of(labelled(truths), mine, sees, others=others))
+    mine, theirs, sentences, truths = quoting("{}")
+    others = {"other": [*theirs[:-1], Judgment("k99", "other", RECORDED, "yes" if truths[99] == "no" else "no", "so")]}
+    doubt = only(flags_of(labelled(truths), mine, sees, others=others), "copied")
+    assert not doubt.grave and "may be" in doubt.sentence
+    shown = [{"rationale": f"They wrote: {text}. Bye."} for text in sentences]
+    cases = labelled(truths, shown=shown, conversation_id=[f"c{place}" for place in range(100)])
+    texts = {f"c{place}": Conversation(f"c{place}", (Turn("user", "Hello"),)) for place in range(100)}
+    assert "copied" not in kinds(flags_of(cases, mine, sees, others=others, conversations=texts))
+    assert "copied" in kinds(flags_of(cases, mine, sees, others=others))  # of the conversation nothing is known
+
+
+@pytest.mark.parametrize(("taken", "grave"), [(6, False), (40, True)])
+def test_few_reasons_taken_over_are_a_doubt_and_many_are_grave(taken: int, grave: bool) -> None:
+    """6 of 200 change no figure; a fifth does, as what was judged is known and does not hold the words."""
+    rng = np.random.default_rng(1)
+    truths = ["yes" if hit else "no" for hit in rng.random(200) < 0.4]
+    verdicts = ["yes" if (one == "yes") ^ (rng.random() < 0.2) else "no" for one in truths]
+    theirs = [Judgment(f"k{place}", "other", RECORDED, one, reason(place)) for place, one in enumerate(truths)]
+    mine = [
+        Judgment(one.case, "j", RECORDED, one.verdict, f"I agree that {one.reason}")
+        if place < taken
+        else Judgment(one.case, "j", RECORDED, verdicts[place], reason(place + 700))
+        for place, one in enumerate(theirs)
+    ]
+    sees = Rubric("audit", "Is it so?", YES_NO.verdicts, "binary", ("rationale",))
+    cases = labelled(truths, shown=[{"rationale": "Nothing of the kind."}] * 200)
+    assert only(flags_of(cases, mine, sees, others={"other": theirs}), "copied").grave is grave
 
 
 def test_reasons_taken_over_are_found_and_the_longer_one_is_the_copy(source: list[Judgment]) -> None:

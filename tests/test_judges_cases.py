@@ -150,8 +150,10 @@ def test_items_alone_become_cases(judges) -> None:
     """Of a dataset with what is known of them, of a file of conversations, or each turn of the bot."""
     with opened(judges, "calm") as judge:
         cases, _ = cases_of("talks", judge.rubric, judge.runtime)
-        assert [(case.id, case.label) for case in cases] == [("c0", ""), ("c1", "rude")]
-        assert [case.id for case in cases_of("talks.jsonl", judge.rubric, judge.runtime)[0]] == ["c0", "c1", "c2", "c3"]
+        assert [(case.conversation_id, case.label) for case in cases] == [("c0", ""), ("c1", "rude")]
+        whole = cases_of("talks.jsonl", judge.rubric, judge.runtime)[0]
+        assert [case.id.partition(":")[0] for case in whole] == ["c0", "c1", "c2", "c3"]
+        assert [case.id for case in cases] == [case.id for case in whole[:2]]
         turns, conversations = cases_of("talks.jsonl", judge.rubric, judge.runtime, unit="turn")
         assert [case.item for case in turns][:2] == [Item("c0", 1), Item("c1", 1)] and len(conversations) == 4
 
@@ -230,7 +232,8 @@ def test_recorded_judgments_are_a_judge_of_their_own(judges) -> None:
         assert (found.missing, found.others, found.passed_over) == (1, {"other": 1}, ("cost",))
         assert found.duplicates == ("line 3: c1",)
         gpt = llmclf.load_judge("gpt", runtime=runtime)
-        assert (gpt.fingerprint, gpt.rubric.names, gpt.rubric.targets) == ("recorded", ("yes", "no"), {"yes"})
+        assert gpt.fingerprint.startswith("recorded-") and len(gpt.fingerprint) == len("recorded-") + 12
+        assert (gpt.rubric.names, gpt.rubric.targets) == (("yes", "no"), {"yes"})
         cases = [llmclf.Case("c0[1]"), llmclf.Case("c1"), llmclf.Case("c3"), llmclf.Case("nowhere")]
         made = llmclf.judge(cases, gpt)
         kinds = [one.error.kind if one.error else one.verdict for one in made]
@@ -342,7 +345,9 @@ def test_import_tells_aloud_what_is_no_verdict(judges, run) -> None:
     for said_of in ("1 line without a verdict", "line 3: c1", "'other' 1", "nothing reads: cost"):
         assert said_of in result.err
     again = document(run("judge", "import", "gpt", "votes.jsonl", "--json"))
-    assert again["figures"]["failed"] == {"unparsable": 1} and not again["new"]
+    assert again["figures"]["failed"] == {"unparsable": 1} and not again["new"] and again["changed"] == 0
+    print_of = document(run("judge", "show", "gpt", "--json"))["fingerprint"]
+    assert print_of == again["fingerprint"] and print_of in result.out.replace("\n", "")
     (judges / "cases.jsonl").write_text(lines([{"id": "c0[1]"}, {"id": "c2"}]))
     found = document(run("judge", "run", "gpt", "--items", "cases.jsonl", "--json"))
     assert found["figures"]["verdicts"] == {"yes": 1, "no": 1}

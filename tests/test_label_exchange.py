@@ -357,7 +357,7 @@ def test_soft_labels_are_lines_and_names_stay_hidden(tmp_path: Path) -> None:
 def test_other_designs_are_stated_as_they_are(design: SessionDesign, kind: str) -> None:
     """Drawn at random is random; drawn by label says that it knows no prevalence."""
     with Store() as store:
-        desk = opened(store, *task_session(2, design=design))
+        desk = opened(store, *task_session(2, design=design, people=("ana",), adjudicator=""))
         desk.save(desk.seat_of("last", "ana"), "case 0", label="clean")
         found = examples_of(desk.session("last"), desk.labelled("last"))
         assert (found.design.kind, len(found.examples)) == (kind, 1)

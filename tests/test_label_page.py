@@ -395,6 +395,129 @@ def test_undo_skip_rule_and_selection(browser: Any, served: Served) -> None:
     person.context.close()
 
 
+def same_origin(route: Any) -> dict[str, str]:
+    """The headers of a request that is passed on by hand: the browser's own word of where it comes from is lost."""
+    return {**route.request.all_headers(), "sec-fetch-site": "same-origin"}
+
+
+def test_an_undo_whose_answer_is_lost_takes_back_one(browser: Any, served: Served) -> None:
+    """The server takes a label back and its answer never comes: what is asked again is the same undo."""
+    session, conversations = make_session(4, people=("ana",))
+    made = served.links(session, conversations)
+    person = Person(browser, made["ana"])
+    person.press("u")
+    assert "nothing to take back" in person.page.text_content("#hint")
+    for key in "123":
+        person.label(key)
+    asked: list[str] = []
+
+    def lost(route: Any) -> None:
+        asked.append(route.request.post_data)
+        answer = route.fetch(headers=same_origin(route))
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    person.page.route("**/api/undo", lost)
+    person.press("u")
+    person.until_count("2 of")
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
+    assert [row["label"] for row in served.rows(session)] == ["refused", "frustrated"]
+    assert person.page.is_checked("#choices input[value=clean]")
+    person.context.close()
+
+
+def test_undo_after_another_tab_takes_back_nothing_else(browser: Any, served: Served) -> None:
+    """What another tab has saved since is not taken back by who does not see it; the page catches up."""
+    session, conversations = make_session(4, people=("ana",))
+    made = served.links(session, conversations)
+    person = Person(browser, made["ana"])
+    person.label("1")
+    first = person.page
+    person.open(made["ana"])
+    person.label("2")
+    first.bring_to_front()
+    first.keyboard.press("u")
+    person.page = first
+    person.until_count("2 of")
+    assert "saved since" in first.text_content("#hint")
+    assert len(served.rows(session)) == 2
+    person.press("u")
+    person.until_count("1 of")
+    assert [row["label"] for row in served.rows(session)] == ["refused"]
+    person.context.close()
+
+
+def test_what_a_firewall_answers_loses_no_label(browser: Any, served: Served) -> None:
+    """JSON that is not the server's own, whatever its status, is no answer: the label is sent again."""
+    session, conversations = make_session(2, people=("ana",))
+    made = served.links(session, conversations)
+    person = Person(browser, made["ana"])
+    answers = [(403, '{"error": "blocked"}'), (200, '{"login": true}'), (404, "{}"), (401, "null")]
+
+    def blocked(route: Any) -> None:
+        if answers:
+            status, body = answers.pop(0)
+            route.fulfill(status=status, body=body, content_type="application/json")
+        else:
+            route.fulfill(response=route.fetch(headers=same_origin(route)))
+
+    person.page.route("**/api/save", blocked)
+    person.press("3", "Enter")
+    person.until(lambda: person.page.text_content("#kept").startswith("Not saved yet"))
+    while answers:
+        person.page.evaluate("dispatchEvent(new Event('online'))")
+        person.page.wait_for_timeout(30)
+    person.until_count("1 of")
+    assert [row["label"] for row in served.rows(session)] == ["clean"]
+    assert person.page.evaluate("Object.keys(localStorage)") == []
+    person.context.close()
+
+
+def test_what_is_refused_is_chosen_still(browser: Any, served: Served) -> None:
+    """Where the server refuses a label it is not sent again, and what was chosen stays, also after a reload."""
+    session, conversations = make_session(2, people=("ana",))
+    made = served.links(session, conversations)
+    person = Person(browser, made["ana"])
+    person.page.route(
+        "**/api/save",
+        lambda route: route.fulfill(
+            response=route.fetch(headers=same_origin(route), post_data='{"item": "nothing of ours"}')
+        ),
+    )
+    person.press("2", "n")
+    person.page.keyboard.type("Hard to say.")
+    person.press("Enter", "Enter")
+    person.until(lambda: person.page.text_content("#kept") == "Not saved")
+    [kept] = person.page.evaluate("Object.keys(localStorage)")  # also where the browser dies now
+    assert kept.endswith("draft")
+    person.close_tab()
+    person.open(made["ana"])
+    assert person.page.is_checked("#choices input[value=frustrated]")
+    assert person.page.input_value("#note") == "Hard to say."
+    assert served.rows(session) == []
+    person.press("Enter")
+    person.until_count("1 of")
+    assert [(row["label"], row["note"]) for row in served.rows(session)] == [("frustrated", "Hard to say.")]
+    assert person.page.evaluate("Object.keys(localStorage)") == []
+    person.context.close()
+
+
+def test_minutes_are_told_from_five_labels_on(browser: Any, served: Served) -> None:
+    """What is left is not reckoned from a few labels."""
+    session, conversations = make_session(7, people=("ana",))
+    made = served.links(session, conversations)
+    person = Person(browser, made["ana"])
+    for _ in range(4):
+        person.label("1")
+        assert "left" not in person.count
+    person.label("1")
+    assert person.count == "5 of 7, about a minute left"
+    person.context.close()
+
+
 def test_a_judge_session_shows_what_is_judged_and_no_more(browser: Any, served: Served) -> None:
     """What the rubric sees stands above the conversation, the turn asked about is named, the rest stays home."""
     rubric = replace(RUBRIC, name="evidence", sees=("conversation", "quote"))

@@ -55,6 +55,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     """The parts of an error, which every refusal has."""
     assert answer.status_code == status, answer.text
     error: dict[str, Any] = answer.json()["error"]
+    assert answer.json()["from"] == "llmclf"
     assert set(error) == {"where", "what", "got", "fix", "problems", "message"}
     assert error["message"].startswith(error["where"] or error["what"])
     return error
@@ -89,6 +90,9 @@ def test_a_conversation_is_classified(client: httpx.Client) -> None:
         ({**ASK, "classifier": "/etc/passwd.toml"}, 404, "no such classifier"),
         ({**ASK, "turn": 1}, 400, "takes no turn"),
         ({**ASK, "turn": "x", "timeout": -1, "clasifier": 1}, 400, "did you mean 'classifier'"),
+        ({"classifier": "refusal_keyword", "messages": [], "turn": 10**400}, 400, "`turn` must be a whole number"),
+        ({**ASK, "turn": -1}, 400, "`turn` must be a whole number"),
+        ({**ASK, "timeout": 10**400}, 400, "`timeout` must be seconds"),
         ({"classifier": "refusal_keyword"}, 400, "one of them"),
         ({**ASK, "messages": [{"role": "wizard"}]}, 400, "unknown role"),
         ({**ASK, "messages": "hello"}, 400, "list of chat messages"),
@@ -121,6 +125,9 @@ def test_files_of_the_server_can_not_be_named(client: httpx.Client) -> None:
         (b"{", "application/json", 400),
         (b'{"a": 1, "a": 2}', "application/json", 400),
         (b'{"a": NaN}', "application/json", 400),
+        (b'{"timeout": 1e999}', "application/json", 400),
+        (b'{"turn": -1e999}', "application/json", 400),
+        (b'{"turn": ' + b"9" * 5000 + b"}", "application/json", 400),
         (b"[" * 100_000, "application/json", 400),
         (b"\xff", "application/json", 400),
         (b"{}", "text/plain", 415),
@@ -154,6 +161,27 @@ def test_strangers_names_and_pages_are_refused(client: httpx.Client) -> None:
     assert client.post("/v1/classify", json=ASK, headers={"sec-fetch-site": "same-origin"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["forwarded", "x-forwarded-for", "X-Forwarded-Proto", "x-forwarded-host", "x-real-ip", "via"],
+)
+def test_a_proxy_in_front_needs_a_token(client: httpx.Client, header: str) -> None:
+    """Without a token what was passed on from elsewhere is refused, though it comes from loopback and names it."""
+    refused = problem(client.post("/v1/classify", json=ASK, headers={header: "203.0.113.9"}), 403)
+    assert "LLMCLF_SERVE_TOKEN" in refused["fix"]
+    assert client.get("/healthz", headers={header: "203.0.113.9"}).status_code == 200
+
+
+def test_a_proxy_as_it_comes_needs_a_token(server: Server) -> None:
+    """nginx without any settings speaks HTTP/1.0, keeps our own name, and says nothing of itself."""
+    body = json.dumps(ASK)
+    head = f"POST /v1/classify HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(f"{head}{body}".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 403")
+
+
 def test_what_is_not_there(client: httpx.Client) -> None:
     """An unknown address is JSON for programs and a page for people, a wrong method says so; no docs are open."""
     assert problem(client.get("/v1/nothing"), 404)
@@ -181,7 +209,7 @@ def test_a_token_opens_v1_and_nothing_else_does(tmp_path: Path) -> None:
     with httpx.Client(base_url=made.url, timeout=30) as client:
         for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}):
             problem(client.post("/v1/classify", json=ASK, headers=header), 401)
-        mine = {"authorization": f"Bearer {TOKEN}", "host": "llmclf.example.org"}
+        mine = {"authorization": f"Bearer {TOKEN}", "host": "llmclf.example.org", "x-forwarded-for": "203.0.113.9"}
         assert client.post("/v1/classify", json=ASK, headers=mine).json()["flagged"] is True
         assert client.post("/llmclf/v1/classify", json=ASK, headers=mine).json()["flagged"] is True
         assert client.get("/healthz", headers={"host": "llmclf.example.org"}).status_code == 200
@@ -215,7 +243,9 @@ def test_it_does_not_start_where_it_should_not(tmp_path: Path, server: Server) -
 
 def test_where_it_can_not_listen() -> None:
     """An address that is not there, or one that others reach for an app that was made without a token."""
-    with_token, without = (SimpleNamespace(state=SimpleNamespace(has_token=has, root_path="")) for has in (True, False))
+    with_token, without = (
+        SimpleNamespace(state=SimpleNamespace(for_others=is_, root_path="")) for is_ in (True, False)
+    )
     with pytest.raises(ConfigError, match="no such address"):
         serve(with_token, "no.such.host.invalid", 0)
     with pytest.raises(ConfigError, match="for this machine alone"):

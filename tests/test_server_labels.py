@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +64,7 @@ class Client:
     def post(self, path: str, body: Any) -> Any:
         return self.http.post(f"{self.page}/api/{path}", json=body)
 
-    def save(self, item: str, label: str | None = "clean", **more: Any) -> httpx.Response:
+    def save(self, item: str, label: str | None = "clean", **more: Any) -> Any:
         self.count += 1
         return self.post("save", {"item": item, "label": label, "client_id": f"client-{self.count:06}", **more})
 
@@ -180,9 +182,12 @@ def test_what_is_sent_twice_is_kept_once(served: Served) -> None:
         ({"client_id": "x"}, "client_id"),
         ({"seconds": -1}, "seconds"),
         ({"seconds": True}, "seconds"),
+        ({"seconds": 10**400}, "seconds"),
+        ({"seconds": 86_401}, "seconds"),
         ({"note": "x" * 4001}, "at most 4,000"),
         ({"evidence": [{"turn": 99, "quote": "x"}]}, "turn 99 is not shown"),
         ({"evidence": [{"turn": 0}]}, "`quote`"),
+        ({"evidence": [{"turn": 10**400, "quote": "x"}]}, "is not shown"),
         ({"evidence": {}}, "must be a list"),
         ({"rule": "R99"}, "R99"),
         ({"labell": "x"}, "unknown key"),
@@ -208,17 +213,150 @@ def test_a_label_that_is_too_large_and_one_from_elsewhere(served: Served) -> Non
     assert ana.http.post(url, json={}, headers={"origin": "https://evil.example"}).status_code == 403
     assert ana.http.post(url, content=b"{}").status_code == 415
     assert ana.http.post(f"{ana.page}/api/undo", content=b"").status_code == 415
+    infinite = b'{"item": "x", "label": "clean", "client_id": "12345678", "seconds": 1e999}'
+    assert ana.http.post(url, content=infinite, headers={"content-type": "application/json"}).status_code == 400
 
 
 def test_undo_brings_the_case_back(served: Served) -> None:
-    """The last label is taken back and its case asked again; where there is none, the next one is shown."""
+    """The last label is taken back and its case asked again; asked for twice, it is one label."""
+    _, made = served.session()
+    ana = Client(served, made["ana"])
+    now = ana.get("current").json()
+    first = now["ask"]["item"]
+    assert now["last"] == 0
+    now = ana.save(first).json()
+    second = now["ask"]["item"]
+    now = ana.save(second).json()
+    for _ in range(3):  # as if the first answers were lost
+        after = ana.post("undo", {"last": now["last"]}).json()
+        assert (after["ask"]["item"], after["progress"]["done"], after["last"]) == (second, 1, 1)
+    after = ana.post("undo", {"last": after["last"]}).json()
+    assert (after["ask"]["item"], after["progress"]["done"], after["last"]) == (first, 0, 0)
+
+
+def test_undo_takes_back_what_was_meant(served: Served) -> None:
+    """One that another tab has made old, one that never was, and a body without any are refused."""
+    _, made = served.session()
+    ana = Client(served, made["ana"])
+    before = ana.save(ana.get("current").json()["ask"]["item"]).json()
+    now = ana.save(before["ask"]["item"]).json()
+    refused = ana.post("undo", {"last": before["last"]})
+    assert (refused.status_code, "saved since" in refused.text) == (400, True)
+    for body in ({}, {"last": 0}, {"last": 9}, {"last": True}, {"last": 10**400}, {"last": 1.5}, {"lst": 1}):
+        assert ana.post("undo", body).status_code == 400, body
+    assert ana.get("progress").json()["progress"]["done"] == 2 == now["last"]
+
+
+def test_errors_say_nothing_of_the_case(served: Served) -> None:
+    """No refusal, whatever its reason, holds the id of a case: it may say what is known of it."""
+    session, made = served.session(2)
+    ana, ben, cara = (Client(served, made[name]) for name in ("ana", "ben", ADJUDICATOR))
+    item = ana.get("current").json()["ask"]["item"]
+    said = [ana.save(item, "cleen"), cara.save(item)]
+    last = ana.save(item, "clean").json()["last"]
+    ben.save(item, "refused")
+    cara.save(item, "refused")
+    said += [ana.save(item, "refused"), ana.post("undo", {"last": last})]
+    other = ana.get("current").json()["ask"]["item"]
+    served.store.forget(*(one.case.conversation_id for one in session.items))
+    said += [ana.save(other), ana.save(other, evidence=[{"turn": 0, "quote": "x"}]), cara.save(item, None, skipped="x")]
+    served.desk.close(session.id)
+    said.append(ana.save(other))
+    assert [answer.status_code for answer in said] == [400] * len(said)
+    assert not [word for word in BLIND for answer in said if word in answer.text]
+    assert all(answer.json()["error"]["problems"] or answer.json()["error"]["what"] for answer in said)
+
+
+def test_a_store_that_can_not_be_written_is_seen(tmp_path: Path) -> None:
+    """Health is 503 from a failed write on, until one succeeds; the label is not lost silently."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("limits of another process can be set on Linux alone")
+    served = Served(tmp_path)
     _, made = served.session()
     ana = Client(served, made["ana"])
     item = ana.get("current").json()["ask"]["item"]
-    assert ana.post("undo", {}).json()["ask"]["item"] == item
-    ana.save(item)
-    after = ana.post("undo", {}).json()
-    assert (after["ask"]["item"], after["progress"]["done"]) == (item, 0)
+    assert served.server.process is not None
+    pid = served.server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # no file may grow any more
+    assert ana.http.get("/healthz").json()["store"] == "ok"
+    assert ana.save(item).status_code == 503
+    for _ in range(2):
+        health = ana.http.get("/healthz")
+        assert health.status_code == 503
+        assert health.json()["status"] == "broken"
+        assert health.json()["store"].startswith("failing: ")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    assert ana.http.get("/healthz").json()["store"] == "ok"
+    assert ana.save(item).json()["progress"]["done"] == 1
+    served.server.stop()
+    assert not served.store.query("SELECT 1 FROM session_tokens WHERE token_sha256 = ''")
+    served.store.close()
+
+
+def label_server(folder: Path, *more: str) -> tuple[Store, Any, Server]:
+    """`llmclf calibrate label` over a new session, not started yet."""
+    store = Store(folder / "s.db")
+    session, conversations = make_session()
+    Desk(store).open(session, conversations)
+    verb = ("calibrate", "label", session.id, "--no-browser", *more)
+    return store, session, Server(folder, folder / "s.db", verb=verb)
+
+
+def test_who_labels_can_ask_no_classifier(tmp_path: Path) -> None:
+    """`calibrate label` has pages and health, and no /v1: the score would not be blind."""
+    store, session, server = label_server(tmp_path)
+    made = links(Desk(store), session.id, server.url)
+    server.start()
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        body = {"classifier": "refusal_keyword", "messages": [{"role": "user", "content": "A person, please."}]}
+        assert client.post("/v1/classify", json=body).status_code == 404
+        assert client.get("/healthz").json()["status"] == "ok"
+        assert "/v1" not in client.get("/").text
+        assert client.get(made["ana"]).status_code == 303
+        assert client.get("/healthz", headers={"host": "evil.example"}).status_code == 421
+    server.stop()
+    store.close()
+
+
+def test_links_hold_until_there_are_new_ones(tmp_path: Path) -> None:
+    """Where the port is taken nothing is taken back; `--as` makes and takes back one person's links alone."""
+    store, session, server = label_server(tmp_path, "--new-links", "--as", "ana")
+    desk = Desk(store)
+    made = {name: link.rpartition("/")[2] for name, link in links(desk, session.id, "http://x").items()}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", server.port))
+        taken.listen()
+        command = server.command
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, "listens there already" in done.stderr) == (1, True), done.stderr
+    assert all(desk.swap(token) for token in made.values())
+    count = "SELECT count(*) AS n FROM session_tokens WHERE kind = 'link'"
+    before = store.query(count)[0]["n"]
+    server.start().stop()
+    assert [desk.swap(made[name]) is None for name in ("ana", "ben", ADJUDICATOR)] == [True, False, False]
+    assert store.query(count)[0]["n"] == before + 1
+    store.close()
+
+
+def test_the_label_page_opens_its_store_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's locks are the process's: closing one opening of a file takes them from another."""
+    from llmclf.cli import run
+    from llmclf.server import running
+
+    store, session, _ = label_server(tmp_path)
+    store.close()
+    found: list[Store] = []
+
+    def serve(app: Any, *_: object, **__: object) -> None:
+        gc.collect()
+        found.extend(one for one in gc.get_objects() if isinstance(one, Store) and one.path == tmp_path / "s.db")
+
+    monkeypatch.setattr(running, "serve", serve)
+    monkeypatch.chdir(tmp_path)
+    del store
+    assert run(["calibrate", "label", session.id, "--no-browser", "--store", str(tmp_path / "s.db")]) == 0
+    assert len(found) == 1
 
 
 def test_a_closed_session_takes_no_more(served: Served) -> None:

@@ -1,8 +1,9 @@
 """The anchors of a judge as a file: calibration/NAME/anchors.jsonl, the same bytes for as long as it is in use.
 
-The first line says whose they are, where they came from and the sha256 of every line after it; then come the
-conversations and the cases. It holds customers' words in full, so it is written for its owner alone and belongs into
-the workspace, not into a repository that others read; `llmclf store forget` does not reach it.
+The first line says whose they are, where they came from and the sha256 of every line after it; then come the design
+they were drawn by, the conversations, and the cases, each with the stratum and the chance it was drawn with. It holds
+customers' words in full, so it is written for its owner alone and belongs into the workspace, not into a repository
+that others read; `llmclf store forget` takes conversations out of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """How one anchor came into its session."""
+
+    stratum: str = ""
+    probability: float | None = None
+    """That it was drawn."""
+
+
+@dataclass(frozen=True)
 class AnchorSet:
     """The cases that a judge is asked about again on every change, with the conversations they are about."""
 
@@ -37,6 +47,31 @@ class AnchorSet:
     sha256: str
     """Of the file without its first line."""
     path: Path
+    design: str = ""
+    """How a session drew them: random, by_verdict, class_balanced; empty: somebody picked them."""
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)
+    """By case."""
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """How much of the traffic each case stands for; None where they don't stand for it."""
+        if self.unlike_traffic:
+            return None
+        return {case.id: 1 / (self._chance(case) or 1.0) for case in self.cases}
+
+    @property
+    def unlike_traffic(self) -> str:
+        """Why they don't stand for the traffic; empty where they do."""
+        if not self.design:
+            return "they were picked by hand"
+        if self.design == "class_balanced":
+            return "they were drawn by their known label"
+        if self.design != "random" and not all(self._chance(case) for case in self.cases):
+            return "the chance that each had to be drawn is not known"
+        return ""
+
+    def _chance(self, case: Case) -> float | None:
+        return self.drawn[case.id].probability if case.id in self.drawn else None
 
 
 def anchors_path(workspace: Path | None, judge: str) -> Path:
@@ -45,16 +80,24 @@ def anchors_path(workspace: Path | None, judge: str) -> Path:
 
 
 def anchor_set(
-    path: Path, judge: str, source: str, cases: Sequence[Case], conversations: Mapping[str, Conversation]
+    path: Path,
+    judge: str,
+    source: str,
+    cases: Sequence[Case],
+    conversations: Mapping[str, Conversation],
+    *,
+    design: str = "",
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> AnchorSet:
-    """These cases as the anchors of `judge`; nothing is written.
+    """These cases as the anchors of `judge`, drawn by this design, or picked by hand; nothing is written.
 
     What is known to be true of a case is left out: it is no business of a judge's, or of whoever reads the file.
     """
     wanted = {case.conversation_id for case in cases}
     texts = {id_: conversations[id_] for id_ in sorted(wanted & conversations.keys())}
     kept = tuple(replace(case, label="") for case in cases)
-    return AnchorSet(judge, source, kept, texts, _sha256(_body(kept, texts)), path)
+    made = AnchorSet(judge, source, kept, texts, "", path, design, dict(drawn or {}))
+    return replace(made, sha256=_sha256(_body(made)))
 
 
 def write_anchors(anchors: AnchorSet, *, anew: bool = False) -> None:
@@ -70,7 +113,7 @@ def write_anchors(anchors: AnchorSet, *, anew: bool = False) -> None:
         )
     count = len(anchors.cases)
     said = {"judge": anchors.judge, "source": anchors.source, "cases": count, "sha256": anchors.sha256}
-    body = _body(anchors.cases, anchors.conversations).decode("utf-8")
+    body = _body(anchors).decode("utf-8")
     write_whole(anchors.path, f"{json.dumps({'version': VERSION, **said}, ensure_ascii=False)}\n{body}", private=True)
 
 
@@ -93,17 +136,28 @@ def read_anchors(path: Path) -> AnchorSet:
         )
     cases: list[Case] = []
     conversations: dict[str, Conversation] = {}
+    drawn: dict[str, Drawn] = {}
+    design = ""
     for number, line in enumerate(body.splitlines(), 2):
-        row = _object(line, path, number)
-        for kind, value in row.items():
-            made, problems = validated(_adapters()[kind], value)
-            if problems:
-                raise DataError(f"is no {kind}", where=f"{path}, line {number}", problems=problems)
-            if isinstance(made, Conversation):
-                conversations[made.id] = made
-            else:
-                cases.append(made)
-    return AnchorSet(str(said["judge"]), str(said["source"]), tuple(cases), conversations, str(said["sha256"]), path)
+        row = {kind: _made(kind, value, path, number) for kind, value in _object(line, path, number).items()}
+        if "conversation" in row:
+            conversations[row["conversation"].id] = row["conversation"]
+        elif "case" in row:
+            cases.append(row["case"])
+            drawn |= {row["case"].id: row["drawn"]} if "drawn" in row else {}
+        design = row.get("design", design)
+    return AnchorSet(
+        str(said["judge"]), str(said["source"]), tuple(cases), conversations, str(said["sha256"]), path, design, drawn
+    )
+
+
+def _made(kind: str, value: Any, path: Path, number: int) -> Any:
+    if kind not in _adapters():
+        raise DataError("is nothing that anchors have", where=f"{path}, line {number}", got=kind)
+    made, problems = validated(_adapters()[kind], value)
+    if problems:
+        raise DataError(f"is no {kind}", where=f"{path}, line {number}", problems=problems)
+    return made
 
 
 def anchors_of_session(desk: Desk, session_id: str) -> tuple[list[Case], dict[str, Conversation]]:
@@ -139,8 +193,12 @@ def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
     return row
 
 
-def _body(cases: Sequence[Case], conversations: Mapping[str, Conversation]) -> bytes:
-    rows = [{"conversation": plain(one)} for one in conversations.values()] + [{"case": plain(case)} for case in cases]
+def _body(anchors: AnchorSet) -> bytes:
+    rows: list[dict[str, Any]] = [{"design": anchors.design}]
+    rows += [{"conversation": plain(one)} for one in anchors.conversations.values()]
+    for case in anchors.cases:
+        how = {"drawn": plain(anchors.drawn[case.id])} if case.id in anchors.drawn else {}
+        rows.append({"case": plain(case), **how})
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     return text.encode("utf-8", "replace")  # as files are written: a lone surrogate has no bytes
 
@@ -153,4 +211,5 @@ def _sha256(body: bytes) -> str:
 def _adapters() -> Mapping[str, Any]:
     from pydantic import TypeAdapter
 
-    return {"case": TypeAdapter(Case), "conversation": TypeAdapter(Conversation)}
+    types: Mapping[str, Any] = {"design": str, "case": Case, "drawn": Drawn, "conversation": Conversation}
+    return {kind: TypeAdapter(type_) for kind, type_ in types.items()}

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from llmclf.calibration.session import Round, Session, SessionKind, Split
 from llmclf.types import Annotation, Conversation
 
+_LEAST_TIMED = 5  # the first cases are slower or quicker than all others
+
 
 @dataclass(frozen=True, slots=True)
 class Seat:
@@ -68,7 +70,7 @@ class Progress:
     waiting: int
     """For an adjudicator: cases that somebody must still label before it is known whether people differ."""
     seconds_a_label: float | None
-    """Median of the person's timed labels; None: none is timed."""
+    """Median of the person's timed labels; None: fewer than five are timed."""
     minutes_left: float | None
     """For what is left of `total`, at that pace."""
     finished: bool
@@ -178,7 +180,7 @@ def progress_of(seat: Seat, cases: Sequence[Assigned], board: Board, *, closed: 
         several = (case for case in cases if case.split != "practice" and len(case.annotators) > 1)
         waiting = sum(not is_ready(case, board) for case in several)
     timed = [one.seconds for one in mine if one.seconds is not None]
-    pace = median(timed) if timed else None
+    pace = median(timed) if len(timed) >= _LEAST_TIMED else None
     left = len(queue) - len(mine)
     return Progress(
         done=len(mine),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from llmclf.calibration.compared import Compared, compare
-from llmclf.calibration.corrected import corrected
+from llmclf.calibration.corrected import corrected, pool_of
 from llmclf.calibration.disagreements import disagreements_of
 from llmclf.calibration.figures import agreement_of, baseline_of, confusion_table, judge_rates, worst_case
 from llmclf.calibration.flag import Flag
+from llmclf.calibration.needs import needs_of
 from llmclf.calibration.parted import slices_of
 from llmclf.calibration.people import ceiling_of, names_of
+from llmclf.calibration.projected import in_pool
 from llmclf.calibration.result import Calibration
 from llmclf.calibration.session import LabelledCase, Session, Split
 from llmclf.calibration.soft import disagreements_by_pair
 from llmclf.calibration.spent import spent_on
-from llmclf.calibration.verdict import Verdict, decide, needs_of
+from llmclf.calibration.verdict import Standing, Verdict, decide
 from llmclf.errors import DataError
 from llmclf.stats.agreement import Agreement
 from llmclf.types import Bar, Estimate, Judgment
@@ -49,10 +52,18 @@ def calibrate(
     """
     fingerprint = _fingerprint(session, judgments)
     compared = compare(session, labelled, judgments, split)
-    rates = judge_rates(compared, seed=seed)
+    pool = pool_of(session, judged, next((one.judge for one in judgments), ""), fingerprint)
+    correction = corrected(compared, pool, seed=seed)
+    in_set = judge_rates(compared, seed=seed)
+    rates = in_pool(in_set, compared, pool, correction.share, seed=seed)
+    worst = worst_case(compared, seed=seed) if judgments else None
+    if worst is not None:
+        worst = in_pool(worst, compared, pool, correction.share, worst=True, seed=seed)
     agreement = agreement_of(compared, seed=seed) or _no_agreement(rates.sensitivity.why_not)
     names = names_of(session, labelled)
-    verdict = decide(rates, bar, flags, split) if judgments else _people_alone(compared)
+    standing = Standing(compared.counts, worst, compared.by_class, looks, split)
+    verdict = decide(rates, bar, flags, standing) if judgments else _people_alone(compared)
+    ask = verdict.more_labels_decide and split == "test"
     return Calibration(
         judge=judge or next((one.judge for one in judgments), ""),
         fingerprint=fingerprint,
@@ -67,22 +78,28 @@ def calibrate(
         counts=compared.counts,
         confusion=confusion_table(compared),
         rates=rates,
+        in_set=in_set.positive_agreement,
         kappa=agreement.kappa,
         alpha=agreement.alpha,
         ac1=agreement.ac1,
         observed=agreement.observed,
         enriched=session.design != "random",
-        worst_case=worst_case(compared, seed=seed) if judgments else None,
+        by_class=compared.by_class,
+        contradicted=compared.contradicted,
+        reference=session.reference,
+        waits_for=_waits_for(compared, names),
+        agreed_alone=_agreed_alone(compared),
+        worst_case=worst,
         majority=baseline_of(compared),
         ceiling=ceiling_of(compared, names, seed=seed),
         slices=slices_of(compared, seed=seed),
         disagreements=disagreements_of(compared, names),
         people_differ=disagreements_by_pair(compared.held, session.rubric),
-        correction=corrected(compared, judged, fingerprint, seed=seed),
+        correction=correction,
         spent=spent_on(labelled, judgments, reviewer_usd_per_hour),
         flags=tuple(flags),
         looks=looks,
-        needs=needs_of(compared, bar, seed=seed) if verdict.state == "cant_tell" and split == "test" else None,
+        needs=needs_of(compared, bar, pool=pool, seed=seed) if ask else None,
         simulated=any(one.simulated for one in judgments),
     )
 
@@ -106,6 +123,21 @@ def _people_alone(compared: Compared) -> Verdict:
         return Verdict("people", "No case of this split has a label that counts yet.")
     labelled = f"{counts.labelled:,} of {counts.cases:,} cases have a label that counts"
     return Verdict("people", f"People's labels: {labelled}, {counts.positives:,} of them positive.")
+
+
+def _waits_for(compared: Compared, names: Mapping[str, str]) -> dict[str, int]:
+    """Person, as reports call them, to cases that wait for that person."""
+    waits: Counter[str] = Counter()
+    for one in compared.held:
+        waits.update(names.get(name, "somebody else") for name in one.to_label)
+        if one.to_decide:
+            waits[names.get(compared.session.adjudicator, "the adjudicator")] += 1
+    return dict(waits)
+
+
+def _agreed_alone(compared: Compared) -> bool:
+    """True where most truths are what all annotators of the case said, and nobody looked at these again."""
+    return compared.counts.agreed > compared.counts.labelled / 2
 
 
 def _no_agreement(why: str) -> Agreement:

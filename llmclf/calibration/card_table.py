@@ -22,13 +22,21 @@ _Cells = tuple[str, ...]
 def table_of(card: Calibration) -> TableText:
     """The judge's figures beside the bar and a person's; below, the card in sentences and what is wrong."""
     alone = card.state == "people"
-    columns = ("", "a person") if alone else ("", "judge", "bar", "a person")
+    columns: _Cells = ("", "a person") if alone else ("", "judge", "bar", "a person")
     rows = _people_rows(card) if alone else _judge_rows(card)
+    if card.reference != "people":
+        columns = columns[:-1]
+        rows = [row[: len(columns)] for row in rows]
     return TableText(
         _title(card),
         columns,
         tuple((*row, *[""] * (len(columns) - len(row))) for row in rows),
-        (*(flag.sentence for flag in card.flags), *card.sentences, *_differences(card.disagreements), _spent(card)),
+        (
+            *(flag.sentence for flag in card.flags),
+            *card.sentences,
+            *_differences(card.disagreements, card.reference),
+            _spent(card),
+        ),
         ("SIMULATED",) if card.simulated else (),
         right=(1, 2, 3)[: len(columns) - 1],
     )
@@ -38,7 +46,9 @@ def usd_of(card: Calibration) -> str:
     """What people and judge cost, in words."""
     spent = card.spent
     people = f"people {usd_text(spent.people_usd)} at {price_text(spent.usd_per_hour)} an hour"
-    if not spent.is_timed:
+    if card.reference != "people":
+        people = f"the labels are of {card.reference}"
+    elif not spent.is_timed:
         people = "people's time is not known"
     if card.state == "people":
         return people
@@ -107,7 +117,7 @@ def _people_rows(card: Calibration) -> list[_Cells]:
 
 def _spent(card: Calibration) -> str:
     spent = card.spent
-    if not spent.is_timed:
+    if not spent.is_timed or card.reference != "people":
         return f"What it took: {usd_of(card)}."
     adjudicated = f", and {minutes_text(spent.adjudication_minutes)} to adjudicate" if spent.adjudications else ""
     untimed = f" ({counted(spent.untimed, 'label')} without a time)" if spent.untimed else ""
@@ -118,11 +128,15 @@ def _range(figure: Estimate | None) -> str:
     return "-" if figure is None or not figure.is_known else figure_text(figure)
 
 
-def _differences(found: DifferingCases) -> list[str]:
+def _differences(found: DifferingCases, reference: str) -> list[str]:
     """Pairs of truth and verdict with their counts, in one sentence."""
     pairs: dict[tuple[str, str], int] = {}
     for group in found.groups:
         pairs[group.truth, group.verdict] = pairs.get((group.truth, group.verdict), 0) + group.n
     named = [f"{number} x {truth}, judged {verdict}" for (truth, verdict), number in list(pairs.items())[:3]]
     more = f"; {len(pairs) - 3} other pairs" if len(pairs) > 3 else ""
-    return [f"{counted(found.n, 'case')} judged otherwise than people: {'; '.join(named)}{more}."] if found.n else []
+    return (
+        [f"{counted(found.n, 'case')} judged otherwise than by {reference}: {'; '.join(named)}{more}."]
+        if found.n
+        else []
+    )

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmclf.calibration.drawing import OTHERS, TARGETS
 from llmclf.calibration.session import LabelledCase, Session, Split
 from llmclf.errors import ConfigError, DataError
+from llmclf.render.rates import rate_text
+from llmclf.render.tables import counted
 from llmclf.stats import Sampling
 from llmclf.stats.proportion import group_codes
 from llmclf.types import CANNOT_TELL, Judgment, Rubric
 
 MOST_UNSEEN = 0.02
 """Above this share of the pool in strata without a labelled case, nothing is said of the whole pool."""
+_MATTERS = 0.02
+"""Of the labelled cases, or a tenth of the positives: more cases than this without a truth may turn a figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,15 @@ class Counts:
     labelled: int
     """With a truth."""
     waiting: int
-    """Without one: not labelled yet, or people differ and nobody has decided."""
+    """Without one: `to_label`, `to_decide` and `undecided` together."""
+    to_label: int
+    """Somebody who was asked has not answered yet."""
+    to_decide: int
+    """People differ, and the adjudicator has not decided yet."""
+    undecided: int
+    """Everybody has answered, and there will be no truth: people differ and nobody decides, or nobody could say."""
+    agreed: int
+    """Labelled cases of which two people or more said the same, and nobody decided."""
     positives: int
     """Labelled cases whose truth is looked for."""
     failed: int
@@ -49,6 +64,24 @@ class Counts:
         """True where a positive is left out, or more than 2 % of the labelled cases."""
         return self.positives_left_out > 0 or self.left_out > 0.02 * self.labelled
 
+    @property
+    def is_complete(self) -> bool:
+        """True where nothing is left to label or to decide."""
+        return not self.to_label + self.to_decide
+
+    @property
+    def undecided_matters(self) -> bool:
+        """True where more than 2 % of the cases that people are through with, or a tenth of the positives."""
+        return self._matters(self.undecided)
+
+    @property
+    def open_matters(self) -> bool:
+        """The same of all cases that people have answered and that have no truth, those still to decide included."""
+        return self._matters(self.undecided + self.to_decide)
+
+    def _matters(self, number: int) -> bool:
+        return number > min(_MATTERS * (self.labelled + number), 0.1 * self.positives)
+
 
 @dataclass(frozen=True, eq=False)
 class Compared:
@@ -69,6 +102,8 @@ class Compared:
     """(n,) the same of the judge's verdict; -1: failed, `cannot_tell` or not judged."""
     groups: NDArray[np.intp] | None
     """(n,) numbers of groups; None where every case is one of its own."""
+    scored: Mapping[str, Judgment]
+    """The judgment of each case, by its id."""
 
     @property
     def rubric(self) -> Rubric:
@@ -94,22 +129,76 @@ class Compared:
         """The stratum of each case."""
         return tuple(one.item.stratum for one in self.cases)
 
-    def unweighable(self, mask: NDArray[np.bool_]) -> str:
-        """Why the cases of `mask` can't stand for the pool; empty where they can, or count alike anyway."""
-        if self.session.design != "by_verdict":
+    @cached_property
+    def contradicted(self) -> int:
+        """Cases drawn by their known label of which people say otherwise; 0 in any other design."""
+        if self.session.design != "class_balanced":
+            return 0
+        known = zip(self.strata, self.is_target(self.truth).tolist(), strict=True)
+        return sum(self._looked_for(name) not in (None, target) for name, target in known)
+
+    @property
+    def is_weighted(self) -> bool:
+        """True where cases stand for strata of the pool: those of a verdict, or of known labels that were wrong."""
+        return self.session.design == "by_verdict" or self.contradicted > 0
+
+    @property
+    def by_class(self) -> bool:
+        """True where cases count alike within each of two classes, and nothing says how rare the target is."""
+        return self.session.design == "class_balanced" and not self.is_weighted
+
+    @cached_property
+    def open_ones(self) -> tuple[LabelledCase, ...]:
+        """Cases of the split that people have answered, and that have no truth."""
+        return tuple(one for one in self.held if one.undecided)
+
+    def as_if(self, truth: str) -> Compared:
+        """The same with the `open_ones`, as if this were their truth."""
+        truths = [self.rubric.names[place] for place in self.truth.tolist()] + [truth] * len(self.open_ones)
+        cases = (*self.cases, *self.open_ones)
+        return _compared(self.session, self.split, self.held, cases, truths, self.scored, self.counts)
+
+    def unseen(self, mask: NDArray[np.bool_]) -> dict[str, int]:
+        """Strata of the pool without a case of `mask`, with their sizes."""
+        seen = {name for name, there in zip(self.strata, mask, strict=True) if there}
+        return {name: size for name, size in self.session.population.items() if size > 0 and name not in seen}
+
+    def unweighable(self, mask: NDArray[np.bool_], *, of: Literal["rates", "share"] = "rates") -> str:
+        """Why the cases of `mask` can't stand for the pool; empty where they can, or count alike anyway.
+
+        For rates each stratum of a target needs a case, however small it is: targets are there.
+        """
+        if not self.is_weighted:
             return ""
         population = self.session.population
         if not population:
-            return "the session does not say how many cases of the pool have each verdict"
+            return self._without_sizes()
         seen = {name for name, there in zip(self.strata, mask, strict=True) if there}
         foreign = sorted(name for name in seen if population.get(name, 0) <= 0)
         if foreign:
             return f"the session's population does not count the stratum {foreign[0]!r}"
-        unseen = {name: size for name, size in population.items() if size > 0 and name not in seen}
-        if sum(unseen.values()) > MOST_UNSEEN * sum(population.values()):
-            share = sum(unseen.values()) / sum(population.values())
-            return f"no case to compare stands for {share:.0%} of the pool (stratum {', '.join(map(repr, unseen))})"
+        unseen = self.unseen(mask)
+        share = sum(unseen.values()) / sum(population.values())
+        targets = [name for name in unseen if self._looked_for(name)] if of == "rates" else []
+        if share > MOST_UNSEEN or targets:
+            names = ", ".join(map(repr, unseen))
+            return f"no case to compare stands for {rate_text(share, '.1%')} of the pool (stratum {names})"
         return ""
+
+    def unlabelled(self) -> str:
+        """Which strata without a labelled case may hold a tenth as many targets as were seen, or more; empty: none."""
+        every = np.ones(len(self.cases), bool)
+        unseen = self.unseen(every) if self.is_weighted else {}
+        if not unseen or self.unweighable(every):
+            return ""
+        targets = self.sampling(every).weight[self.is_target(self.truth)].sum()
+        if sum(unseen.values()) <= 0.1 * targets:
+            return ""
+        names = ", ".join(map(repr, unseen))
+        return (
+            f"no label stands for {counted(sum(unseen.values()), 'case')} of the pool (stratum {names}), next to "
+            f"about {targets:,.0f} targets"
+        )
 
     def sampling(self, mask: NDArray[np.bool_]) -> Sampling:
         """How the cases of `mask` stand for the pool: by the sizes of their strata, or alike.
@@ -117,13 +206,26 @@ class Compared:
         Strata without a case are left out; ask `unweighable` first.
         """
         group = None if self.groups is None else group_codes(self.groups[mask])
-        if self.session.design != "by_verdict":
+        if not self.is_weighted:
             return replace(Sampling.simple(int(mask.sum())), group=group)
         names = [name for name, there in zip(self.strata, mask, strict=True) if there]
         distinct = list(dict.fromkeys(names))
         number = {name: place for place, name in enumerate(distinct)}
         stratum = np.array([number[name] for name in names], np.intp)
         return Sampling(stratum, np.array([float(self.session.population[name]) for name in distinct]), None, group)
+
+    def _looked_for(self, stratum: str) -> bool | None:
+        """True for a stratum of a verdict or known label that is looked for; None: it is of neither kind."""
+        sides = {TARGETS: True, OTHERS: False} | {name: name in self.rubric.targets for name in self.rubric.names}
+        return sides.get(stratum)
+
+    def _without_sizes(self) -> str:
+        if self.session.design == "by_verdict":
+            return "the session does not say how many cases of the pool have each verdict"
+        return (
+            f"{self.contradicted} known labels that cases were drawn by are wrong, and the session does not say how "
+            "many cases of the pool have each"
+        )
 
 
 def compare(
@@ -142,14 +244,26 @@ def compare(
     held = tuple(sorted(in_split, key=lambda one: place.get(one.case.id, len(place))))
     _check_closed(rubric, labelled, scored)
     cases = tuple(one for one in held if one.truth is not None)
-    beside = tuple(scored.get(one.case.id) for one in cases)
-    code = {name: number for number, name in enumerate(rubric.names)}
-    truth = np.array([code[one.truth or ""] for one in cases], np.intp)
-    said = np.array([-1 if one is None or not one.counts else code[one.verdict or ""] for one in beside], np.intp)
     drawn = sum(item.split == split for item in session.items) or len(held)
-    counts = _counts(rubric, drawn, cases, beside)
+    counts = _counts(rubric, drawn, held, [scored.get(one.case.id) for one in cases])
+    return _compared(session, split, held, cases, [one.truth or "" for one in cases], scored, counts)
+
+
+def _compared(
+    session: Session,
+    split: Split,
+    held: tuple[LabelledCase, ...],
+    cases: tuple[LabelledCase, ...],
+    truths: Sequence[str],
+    scored: Mapping[str, Judgment],
+    counts: Counts,
+) -> Compared:
+    beside = tuple(scored.get(one.case.id) for one in cases)
+    code = {name: number for number, name in enumerate(session.rubric.names)}
+    truth = np.array([code[name] for name in truths], np.intp)
+    said = np.array([-1 if one is None or not one.counts else code[one.verdict or ""] for one in beside], np.intp)
     groups = group_codes([one.case.own_group for one in cases])
-    return Compared(session, split, held, cases, beside, counts, truth, said, groups)
+    return Compared(session, split, held, cases, beside, counts, truth, said, groups, scored)
 
 
 def _check_closed(rubric: Rubric, labelled: Sequence[LabelledCase], scored: dict[str, Judgment]) -> None:
@@ -174,13 +288,21 @@ def _check_closed(rubric: Rubric, labelled: Sequence[LabelledCase], scored: dict
         )
 
 
-def _counts(rubric: Rubric, in_split: int, cases: Sequence[LabelledCase], beside: Sequence[Judgment | None]) -> Counts:
+def _counts(rubric: Rubric, drawn: int, held: Sequence[LabelledCase], beside: Sequence[Judgment | None]) -> Counts:
+    """`drawn` cases of the split, those of them that were given, and the judgments of those with a truth."""
+    cases = [one for one in held if one.truth is not None]
     positive = [one.truth in rubric.targets for one in cases]
     compared = [one is not None and one.counts for one in beside]
+    to_decide = sum(one.to_decide for one in held)
+    undecided = sum(one.undecided for one in held) - to_decide
     return Counts(
-        cases=in_split,
+        cases=drawn,
         labelled=len(cases),
-        waiting=in_split - len(cases),
+        waiting=drawn - len(cases),
+        to_label=drawn - len(cases) - to_decide - undecided,
+        to_decide=to_decide,
+        undecided=undecided,
+        agreed=sum(one.truth_from == "agreed" for one in cases),
         positives=sum(positive),
         failed=sum(one is not None and one.verdict is None for one in beside),
         cannot_tell=sum(one is not None and one.verdict == CANNOT_TELL for one in beside),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from llmclf.calibration.copies import Copies, Verdicts, copied_votes
 from llmclf.calibration.flag import Flag
@@ -21,16 +22,24 @@ def copied_flags(
     others: Mapping[str, Verdicts],
     rubric: Rubric,
     seed: int,
+    texts: Mapping[str, str] | None = None,
 ) -> list[Flag]:
-    """Flags of votes of this judge that are another's (grave), and of another's that are copies of this one's."""
+    """Flags of votes of this judge that are another's (grave where proven), and of another's that are this one's.
+
+    `texts` is everything that is shown of a case, where it is known.
+    """
     groups = {one.case.id: one.case.own_group for one, _ in said}
+    known: dict[str, Any] = {"texts": texts, "truths": {one.case.id: one.truth for one, _ in said}}
 
     def agreement(pairs: Sequence[_Pair]) -> Agreement | None:
         return _agreement(pairs, rubric, groups, seed)
 
-    flags = [_copy(copies, said, plain, others, agreement, groups) for copies in copied_votes(plain, others, groups)]
+    flags = [
+        _copy(copies, said, plain, others, agreement, groups) for copies in copied_votes(plain, others, groups, **known)
+    ]
     for name, votes in others.items():
-        flags += [_copied(name, copies) for copies in copied_votes(votes, {"": plain}, groups) if copies.sure_which]
+        theirs = copied_votes(votes, {"": plain}, groups, **known)
+        flags += [_copied(name, copies) for copies in theirs if copies.sure_which]
     return flags
 
 
@@ -47,8 +56,8 @@ def _copy(
     names = " and ".join(copies.of)
     answered = sum(one.counts for one in plain.values())
     figures: dict[str, Estimate] = {}
-    brief = f"{len(copies.cases)} of its {answered} verdicts are copies of {_owned(copies.of)}"
-    parts = [f"{brief}: {_trace(copies)}."]
+    brief = f"{len(copies.cases)} of its {answered} verdicts {_are(copies)} copies of {_owned(copies.of)}"
+    parts = [f"{brief}: {_trace(copies)}.", *_otherwise(copies)]
     if not copies.sure_which:
         parts.append(f"Which of the two is the copy can't be told; it or {names} is no second opinion.")
     for name in copies.of:
@@ -75,7 +84,7 @@ def _copy(
         parts.append(
             f"Against the labels its own {len(own)} verdicts have kappa {kappa} and positive agreement {positive}."
         )
-    return Flag("copied", " ".join(parts), figures, grave=True, brief=f"{brief}.")
+    return Flag("copied", " ".join(parts), figures, grave=copies.proven, brief=f"{brief}.")
 
 
 def _never_differs(copies: Copies, groups: Mapping[str, str]) -> Flag:
@@ -92,17 +101,32 @@ def _copied(name: str, copies: Copies) -> Flag:
     elsewhere = copies.elsewhere[""]
     equal = rate_range(elsewhere, ".1%") if elsewhere.is_known else str(elsewhere)
     sentence = (
-        f"{len(copies.cases)} verdicts of {name} are copies of this judge's: {_trace(copies)}. There the two "
-        f"are one judge; elsewhere {equal} are equal."
+        f"{len(copies.cases)} verdicts of {name} {_are(copies)} copies of this judge's: {_trace(copies)}. "
+        f"{'There the two are one judge; elsewhere' if copies.proven else 'Elsewhere'} {equal} are equal."
     )
-    return Flag("copied", sentence, {f"equal_to_{name}_elsewhere": elsewhere})
+    return Flag("copied", " ".join([sentence, *_otherwise(copies)]), {f"equal_to_{name}_elsewhere": elsewhere})
+
+
+def _are(copies: Copies) -> str:
+    return "are" if copies.proven else "may be"
 
 
 def _trace(copies: Copies) -> str:
     chance = "" if copies.p is None else f" (by chance: p {_p_text(copies.p)})"
-    if copies.how == "template":
-        return f'under reasons that begin "{copies.text}", whatever the verdict, every one is the same{chance}'
-    return f"the reasons are the same, word for word or nearly, and so are the verdicts{chance}"
+    if copies.how == "reasons":
+        return f"the reasons are the same, word for word or nearly, and so are the verdicts{chance}"
+    under = f'the one reason "{copies.text}"' if copies.how == "text" else f'reasons that begin "{copies.text}"'
+    wrong = f", {copies.wrong} of them wrong" if copies.wrong else ""
+    return f"under {under}, whatever the verdict, every one is the same{wrong}{chance}"
+
+
+def _otherwise(copies: Copies) -> list[str]:
+    """What else would look like that, where nothing proves a copy."""
+    if copies.proven:
+        return []
+    if copies.how == "reasons":
+        return ["They are few, or both may say what stands in the case."]
+    return ["Two judges who are both right about easy cases look the same."]
 
 
 def _p_text(p: float) -> str:

@@ -238,13 +238,19 @@ class Desk:
             raise DataError("the labels were not taken", where=f"session {session.id}", problems=kept.problems)
         return saved
 
-    def undo(self, seat: Seat) -> str | None:
+    def last(self, seat: Seat) -> int:
+        """The number of what a person said last and did not take back, for `undo`; 0: there is nothing."""
+        return sessions.read_last(self._store.query, seat.session_id, seat.annotator)
+
+    def undo(self, seat: Seat, number: int | None = None) -> str | None:
         """Takes back what a person said last in this session, and gives its case; None where nothing is left.
 
-        What was said of the case before counts again. DataError where the session is closed, or the
-        adjudicator has decided that case.
+        What was said of the case before counts again. `number` (of `last`) is the label that is meant:
+        asked for twice, it is taken back once. DataError where the session is closed, the adjudicator
+        has decided that case, or the person has said something since.
         """
-        case_id, problem = self._store.write(sessions.undo_last(seat.session_id, seat.annotator, refuse_undo))
+        undo = sessions.undo_last(seat.session_id, seat.annotator, refuse_undo, number)
+        case_id, problem = self._store.write(undo)
         if problem:
             raise DataError("it can't be taken back", where=f"session {seat.session_id}", problems=[problem])
         return case_id

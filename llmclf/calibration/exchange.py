@@ -8,6 +8,7 @@ examples_of                    a task's labelled cases as a labels file and a de
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -136,7 +137,7 @@ def import_labels(desk: Desk, session_id: str, path: str | Path, annotator: str 
     unchanged = empty = 0
     if _format(path) == ".csv":
         person = sheets.person_of(path, session, annotator)
-        read = sheets.read_sheet(path, desk.asks(desk.seat_of(session.id, person)), session.rubric, problems)
+        read = sheets.read_sheet(path, session, desk.asks(desk.seat_of(session.id, person)), problems)
         sayings = [(person, case_id, said) for case_id, said in read.sayings.items()]
         unchanged, empty = read.unchanged, read.empty
     else:
@@ -243,6 +244,8 @@ def _shape(row: Any) -> list[str]:
     seconds, blind, quotes = row.get("seconds"), row.get("blind"), row.get("evidence", [])
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
         wrong.append("seconds must be a number")
+    elif seconds is not None and not 0 <= seconds <= sys.float_info.max:
+        wrong.append(f"seconds must be a number from 0; got {shorten(seconds, _GOT)}")
     if blind is not None and not isinstance(blind, bool):
         wrong.append("blind must be true or false")
     if not isinstance(quotes, list) or not all(_is_quote(one) for one in quotes):

@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 from llmclf import stats
 from llmclf.calibration.session import SessionDesign
 from llmclf.stats.class_balanced import class_balanced_prevalence
+from llmclf.stats.stratified import (
+    FALSE_ALARM,
+    FOUND,
+    LEAST_POSITIVES,
+    MISSED,
+    QUIET,
+    Confusion,
+    interval_of,
+)
 from llmclf.types import Bar, Estimate
 
 RATES = ("sensitivity", "specificity", "positive_agreement")
@@ -25,6 +34,7 @@ _SEARCHED = 24
 _DRAWS = 1000
 _HALVINGS = 4
 _POSITIVE, _REST = "positive", "rest"
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +47,17 @@ class Assumed:
     specificity: float
 
     @classmethod
-    def deserving(cls, prevalence: float, bar: Bar, *, by_class: bool = False) -> Assumed:
+    def deserving(cls, prevalence: float, bar: Bar) -> Assumed:
         """A judge that should pass the bar: it is two thirds of the way from the bar to 1, or better.
 
-        For its positive agreement to be so good where targets are rare, specificity has to be near 1; not in a set
-        drawn `by_class`, of which half are targets.
+        For its positive agreement to be so good where targets are rare, specificity has to be near 1.
         """
-        share = 0.5 if by_class else prevalence
         sensitivity, specificity, agreement = (
             (least + 2) / 3 for least in (bar.sensitivity, bar.specificity, bar.positive_agreement)
         )
         agreement = min(agreement, 0.98 * 2 * sensitivity / (1 + sensitivity))  # the most is with no false alarm
-        false = 2 * share * sensitivity * (1 / agreement - 1) - share * (1 - sensitivity)
-        return cls(prevalence, sensitivity, max(specificity, 1 - false / (1 - share)))
+        false = 2 * prevalence * sensitivity * (1 / agreement - 1) - prevalence * (1 - sensitivity)
+        return cls(prevalence, sensitivity, max(specificity, 1 - false / (1 - prevalence)))
 
     @classmethod
     def seen(cls, prevalence: float, sensitivity: float, positive: float) -> Assumed:
@@ -72,17 +80,45 @@ class Assumed:
         """Share of the other verdicts that are targets."""
         return self.prevalence * (1 - self.sensitivity) / (1 - self.positive) if self.positive < 1 else 0.0
 
-    def truths(self, design: SessionDesign) -> dict[str, float]:
-        """The figures that a report card would give with endless labels."""
-        share = 0.5 if design == "class_balanced" else self.prevalence
-        found, missed = share * self.sensitivity, share * (1 - self.sensitivity)
-        agreement = 2 * found / (2 * found + missed + (1 - share) * (1 - self.specificity))
+    @property
+    def truths(self) -> dict[str, float]:
+        """The figures that a report card would give with endless labels; positive agreement is that of the pool."""
+        found, missed = self.prevalence * self.sensitivity, self.prevalence * (1 - self.sensitivity)
+        agreement = 2 * found / (2 * found + missed + (1 - self.prevalence) * (1 - self.specificity))
         return dict(zip(FIGURES, (self.sensitivity, self.specificity, agreement, self.prevalence), strict=True))
 
-    def below(self, bar: Bar, design: SessionDesign) -> list[str]:
+    def below(self, bar: Bar) -> list[str]:
         """Which figures of this judge are below the bar themselves, so that no number of labels helps."""
-        truths = self.truths(design)
-        return [name for name in RATES if truths[name] <= getattr(bar, name)]
+        return [name for name in RATES if self.truths[name] <= getattr(bar, name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """How people come to a case's truth."""
+
+    sensitivity: float = 1.0
+    """Share of the targets that a person labels so."""
+    specificity: float = 1.0
+    """The same of the others."""
+    per_item: int = 1
+    adjudicated: bool = False
+    """Somebody who is right decides what people differ on; else more than half do, and a tie leaves no truth."""
+
+    def label(self, target: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(is labelled a target, has a truth) of each case."""
+        if self.sensitivity == self.specificity == 1:
+            return target, np.ones(len(target), bool)
+        chance = np.where(target, self.sensitivity, 1 - self.specificity)
+        votes = (rng.random((self.per_item, len(target))) < chance).sum(axis=0)
+        if self.adjudicated:
+            differ = (votes > 0) & (votes < self.per_item)
+            return np.where(differ, target, votes > 0), np.ones(len(target), bool)
+        return 2 * votes > self.per_item, 2 * votes != self.per_item
+
+
+ERRING = Labelling(0.85, 0.98)
+"""People on hard cases: each on their own misses 15 % of the targets and takes 2 % of the others for one."""
+RIGHT = Labelling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +164,15 @@ def expected(layout: Layout, assumed: Assumed, bar: Bar, *, seed: int = 0) -> Ex
     """The intervals to expect, and the chance to pass the bar, over 60 simulated sessions."""
     rng = np.random.default_rng(seed)
     rounds = [_figures(layout, assumed, rng, FIGURES) for _ in range(_SIMULATIONS)]
-    truths = assumed.truths(layout.design)
-    figures = {name: _median(truths[name], [found[name] for found, _ in rounds]) for name in FIGURES}
+    figures = {name: _median(assumed.truths[name], [found[name] for found, _ in rounds]) for name in FIGURES}
     return Expected(figures, sum(_passes(*one, bar) for one in rounds) / len(rounds))
+
+
+def chance_of(layout: Layout, assumed: Assumed, bar: Bar, labelling: Labelling, *, seed: int = 0) -> float:
+    """That the judge passes its bar where people label in this way, over 60 simulated sessions."""
+    rng = np.random.default_rng(seed)
+    rounds = (_figures(layout, assumed, rng, RATES, labelling) for _ in range(_SIMULATIONS))
+    return sum(_passes(*one, bar) for one in rounds) / _SIMULATIONS
 
 
 def is_enough(layout: Layout, assumed: Assumed, bar: Bar, *, seed: int = 0) -> bool:
@@ -190,17 +232,27 @@ def rounded_up(number: float) -> int:
 
 
 def _figures(
-    layout: Layout, assumed: Assumed, rng: np.random.Generator, names: tuple[str, ...]
+    layout: Layout,
+    assumed: Assumed,
+    rng: np.random.Generator,
+    names: tuple[str, ...],
+    labelling: Labelling = RIGHT,
 ) -> tuple[dict[str, Estimate], int]:
     """One simulated session: its figures, and the targets among its labels."""
-    positive, flagged = _labels(layout, assumed, rng)
+    target, flagged = _labels(layout, assumed, rng)
+    positive, has_truth = labelling.label(target, rng)
+    target, positive, flagged = target[has_truth], positive[has_truth], flagged[has_truth]
     seed = int(rng.integers(2**31))
     held = {_POSITIVE: round(layout.pool * assumed.positive)}
     held[_REST] = layout.pool - held[_POSITIVE]
     said = np.where(flagged, _POSITIVE, _REST).tolist()
+    contradicted = layout.design == "class_balanced" and bool((positive != target).any())
     if layout.design == "by_verdict":
-        drawn = {name: max(size, said.count(name)) for name, size in held.items() if name in said}
-        sampling = stats.Sampling.stratified(said, drawn)
+        sampling = _stratified(said, held)
+    elif contradicted:  # the known labels are not what people say: they are strata as any other
+        known = np.where(target, _POSITIVE, _REST).tolist()
+        targets = round(layout.pool * assumed.prevalence)
+        sampling = _stratified(known, {_POSITIVE: targets, _REST: layout.pool - targets})
     else:
         sampling = stats.Sampling.simple(len(positive))
     table = stats.confusion(positive, flagged, sampling, draws=_DRAWS, seed=seed)
@@ -209,6 +261,8 @@ def _figures(
         "specificity": stats.specificity(table),
         "positive_agreement": stats.f_beta(table, 1.0),
     }
+    if layout.design == "class_balanced" and not contradicted:
+        found["positive_agreement"] = _in_pool(table, held[_POSITIVE] / layout.pool)
     if "prevalence" in names:
         found["prevalence"] = _prevalence(layout, held, positive, flagged, said, seed)
     return found, int(positive.sum())
@@ -226,6 +280,12 @@ def _labels(layout: Layout, assumed: Assumed, rng: np.random.Generator) -> tuple
     return target, rng.random(layout.labels) < np.where(target, assumed.sensitivity, 1 - assumed.specificity)
 
 
+def _stratified(names: list[str], sizes: Mapping[str, int]) -> stats.Sampling:
+    """Strata of the pool, none of them smaller than what was drawn of it."""
+    held = {name: max(size, names.count(name)) for name, size in sizes.items() if name in names}
+    return stats.Sampling.stratified(names, held)
+
+
 def _prevalence(
     layout: Layout,
     held: Mapping[str, int],
@@ -240,6 +300,25 @@ def _prevalence(
         return class_balanced_prevalence(held[_POSITIVE], layout.pool, *counts, int((~positive).sum()))
     judged = {name: max(size, said.count(name)) for name, size in held.items() if size or name in said}
     return stats.judged_prevalence(positive, said, judged, drawn=layout.design, draws=_DRAWS, seed=seed)
+
+
+def pool_agreement(sensitivity: _Floats, specificity: _Floats, rate: float) -> _Floats:
+    """Positive agreement in a pool of which a share `rate` has a positive verdict, at these rates (arrays alike).
+
+    As many targets are taken to be in it as make that rate (Rogan and Gladen 1978).
+    """
+    better = np.maximum(sensitivity + specificity - 1, 1e-9)
+    share = np.clip((rate + specificity - 1) / better, 0, 1)
+    agreement: _Floats = 2 * share * sensitivity / np.maximum(share + rate, 1e-9)
+    return agreement
+
+
+def _in_pool(table: Confusion, rate: float) -> Estimate:
+    """Positive agreement in the pool from labels that were drawn by class."""
+    totals = np.concatenate([table.totals[None], table.draws])
+    found, missed, false, quiet = totals[:, [FOUND, MISSED, FALSE_ALARM, QUIET]].T
+    value, *drawn = pool_agreement(found / (found + missed), quiet / (quiet + false), rate).tolist()
+    return interval_of(table, value, np.array(drawn), level=0.95, seen=table.n_positives, least=LEAST_POSITIVES)
 
 
 def _passes(figures: Mapping[str, Estimate], positives: int, bar: Bar) -> bool:

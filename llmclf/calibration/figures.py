@@ -91,19 +91,23 @@ def judge_rates(compared: Compared, *, seed: int = 0) -> Rates:
     why = compared.unweighable(mask) if mask.any() else _nothing(compared)
     if why:
         return Rates.unknown(why, len(positive), int(positive.sum()))
-    by_class = compared.session.design == "class_balanced"
-    return rates_of(positive, flagged, compared.sampling(mask), by_class=by_class, seed=seed)
+    return rates_of(positive, flagged, compared.sampling(mask), by_class=compared.by_class, seed=seed)
 
 
 def worst_case(compared: Compared, *, seed: int = 0) -> Rates | None:
-    """The rates if each judgment that is left out had been wrong; None where that hardly matters."""
-    every = np.ones(len(compared.cases), bool)
-    if not compared.counts.left_out_matters or compared.unweighable(every):
+    """The rates if each judgment that is left out had been wrong; None where that hardly matters.
+
+    Not known where strata without any label may hold many targets.
+    """
+    unlabelled = compared.unlabelled()
+    if not compared.counts.left_out_matters and not unlabelled:
         return None
+    every = np.ones(len(compared.cases), bool)
     positive = compared.is_target(compared.truth)
+    if why := compared.unweighable(every) or unlabelled:
+        return Rates.unknown(why, len(positive), int(positive.sum()))
     flagged = np.where(compared.is_said, compared.is_target(compared.said), ~positive)
-    by_class = compared.session.design == "class_balanced"
-    return rates_of(positive, flagged, compared.sampling(every), by_class=by_class, seed=seed)
+    return rates_of(positive, flagged, compared.sampling(every), by_class=compared.by_class, seed=seed)
 
 
 def agreement_of(compared: Compared, *, seed: int = 0) -> Agreement | None:

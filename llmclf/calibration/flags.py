@@ -16,11 +16,14 @@ from llmclf.calibration.swayed import swayed_flags
 from llmclf.render.rates import rate_range
 from llmclf.stats import clustered_wilson, wilson
 from llmclf.stats.agreement import pair_agreement
-from llmclf.types import Bar, Estimate, Judgment, Rubric
+from llmclf.types import Bar, Conversation, Estimate, Judgment, Rubric
 
 __all__ = ["Flag", "flags_of"]
 
 _LEAST_FOR_CONSTANT = 10
+_LEAST_A_SIDE = 10  # targets, and others, without which nobody is called inverted
+_RELIABLY = 0.999  # level of the interval that must lie below 0: it accuses the judge, or the labels
+_DRAWS = 20_000  # for the ends of that interval
 _Said = Sequence[tuple[LabelledCase, Judgment]]
 
 
@@ -33,13 +36,15 @@ def flags_of(
     repeats: Sequence[Judgment] = (),
     others: Mapping[str, Sequence[Judgment]] | None = None,
     bar: Bar | None = None,
+    conversations: Mapping[str, Conversation] | None = None,
     seed: int = 0,
 ) -> tuple[Flag, ...]:
     """Everything that is wrong with one judge, what is grave first; the same inputs and `seed` give the same flags.
 
     `labelled` are the cases to speak of (those of the test split, say), `judgments` all that this judge said of them
     and of others. What of `judgments` is a probe or a fresh judgment is taken for one, as are `probes` and `repeats`.
-    `others` are further judges of the same cases, by name: are votes copies? Nothing is flagged that the data can't
+    `others` are further judges of the same cases, by name: are votes copies? With the `conversations` by id, words
+    that two judges quote from one are not taken for copied. Nothing is flagged that the data can't
     show; where there is nothing to look at, there is no flag, so no flag is no proof.
     """
     every = (*judgments, *probes, *repeats)
@@ -48,9 +53,10 @@ def flags_of(
     repeated = [one for one in every if not one.probe and one.repeat > 0]
     known = [one for one in labelled if one.truth is not None]
     said = [(one, plain[one.case.id]) for one in known if one.case.id in plain and plain[one.case.id].counts]
+    texts = _texts(labelled, rubric, conversations or {})
     flags = [
         *_inverted(said, rubric, seed),
-        *copied_flags(said, plain, _plain_others(others or {}, judgments), rubric, seed),
+        *copied_flags(said, plain, _plain_others(others or {}, judgments), rubric, seed, texts),
         *_one_sided(said, plain, rubric, bar or Bar()),
         *_few(known, rubric, bar or Bar()),
         *_missing(known, plain, rubric),
@@ -71,6 +77,22 @@ def _plain_others(
     }
 
 
+def _texts(
+    labelled: Sequence[LabelledCase], rubric: Rubric, conversations: Mapping[str, Conversation]
+) -> dict[str, str]:
+    """Everything that a judge is shown of each case; cases of which a part is not known are left out."""
+    found = {}
+    for one in labelled:
+        parts, case = list(one.case.shown.values()), one.case
+        if "conversation" in rubric.sees:
+            if case.conversation_id not in conversations:
+                continue
+            parts += [turn.text for turn in conversations[case.conversation_id].turns]
+        if parts:
+            found[case.id] = "\n".join(parts)
+    return found
+
+
 # --- inverted -----------------------------------------------------------------------------------
 
 
@@ -78,13 +100,12 @@ def _inverted(said: _Said, rubric: Rubric, seed: int) -> list[Flag]:
     """Reliably the other way round; of more than two verdicts, the targets against all others."""
     truth = np.array([one.truth in rubric.targets for one, _ in said], bool)
     flagged = np.array([judgment.verdict in rubric.targets for _, judgment in said], bool)
-    if truth.all() or not truth.any():  # also where there is none
+    if min(truth.sum(), (~truth).sum()) < _LEAST_A_SIDE:
         return []
     groups = [one.case.own_group for one, _ in said]
     agreement = pair_agreement(truth.astype(int), flagged.astype(int), 2, [1], groups=groups, seed=seed)
     youden = _youden(truth, flagged, groups)
-    decides = agreement.kappa if agreement.kappa.high is not None else youden
-    if decides.high is None or decides.high >= 0:
+    if not _below_chance(truth, flagged, groups, seed):
         return []
     flipped = pair_agreement(truth.astype(int), (~flagged).astype(int), 2, [1], groups=groups, seed=seed)
     turned = "If its verdicts are flipped"
@@ -104,12 +125,25 @@ def _inverted(said: _Said, rubric: Rubric, seed: int) -> list[Flag]:
     return [Flag("inverted", sentence, figures, grave=True, brief="It says the opposite of the truth, reliably.")]
 
 
-def _youden(truth: NDArray[np.bool_], flagged: NDArray[np.bool_], groups: Sequence[str]) -> Estimate:
+def _below_chance(truth: NDArray[np.bool_], flagged: NDArray[np.bool_], groups: Sequence[str], seed: int) -> bool:
+    """Does the whole interval lie below 0, at the level that a grave claim takes?"""
+    youden = _youden(truth, flagged, groups, _RELIABLY)
+    if youden.high is None or youden.high >= 0:
+        return False  # quick, and true of nearly everybody
+    kappa = pair_agreement(
+        truth.astype(int), flagged.astype(int), 2, [1], groups=groups, level=_RELIABLY, draws=_DRAWS, seed=seed
+    ).kappa
+    return kappa.high is None or kappa.high < 0
+
+
+def _youden(
+    truth: NDArray[np.bool_], flagged: NDArray[np.bool_], groups: Sequence[str], level: float = 0.95
+) -> Estimate:
     """Sensitivity + specificity - 1, -1 to 1; its interval squares and adds those of the two (Newcombe 1998)."""
     sides = []
     for chosen, right in ((truth, flagged), (~truth, ~flagged)):
         inside = [group for group, taken in zip(groups, chosen, strict=True) if taken]
-        sides.append(clustered_wilson(right[chosen], inside))
+        sides.append(clustered_wilson(right[chosen], inside, level=level))
     value = sum(side.value or 0.0 for side in sides) - 1
     down, up = (
         math.hypot(*((side.value or 0.0) - (getattr(side, end) or 0.0) for side in sides)) for end in ("low", "high")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from llmclf.calibration.session import Session, SessionItem
 from llmclf.errors import DataError, shorten
@@ -27,6 +27,15 @@ def check_session(session: Session, conversations: Mapping[str, Conversation]) -
         )
 
 
+def alike_names(people: Iterable[str]) -> list[str]:
+    """What is wrong with names that people would take for one: they differ by case, by blanks or by their bytes."""
+    seen: dict[str, list[str]] = {}
+    for name in dict.fromkeys(people):
+        key = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+        seen.setdefault(key, []).append(name)
+    return [f"{' and '.join(map(repr, names))} are too alike for two people" for names in seen.values() if names[1:]]
+
+
 def _people(session: Session) -> Iterator[str]:
     people = session.annotators
     if not people:
@@ -38,6 +47,7 @@ def _people(session: Session) -> Iterator[str]:
             yield f"{shorten(name, _GOT)} is no name: it is blank, or holds control or half characters"
     if session.adjudicator in people:
         yield f"{session.adjudicator!r} labels and adjudicates; the second look must be another person's"
+    yield from alike_names((*people, session.adjudicator) if session.adjudicator else people)
 
 
 def _ids(session: Session) -> Iterator[str]:

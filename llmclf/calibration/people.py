@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from llmclf.calibration.compared import Compared
 from llmclf.calibration.figures import Rates, rates_of
 from llmclf.calibration.session import LabelledCase, Session
+from llmclf.render.tables import counted
 from llmclf.stats import Sampling
 from llmclf.stats.agreement import Agreement, pair_agreement, panel_agreement
+from llmclf.stats.interval import central
+from llmclf.stats.paired import METHOD, paired_cells
+from llmclf.stats.stratified import FALSE_ALARM, FOUND, LEAST_POSITIVES, MISSED
 from llmclf.types import Annotation, Estimate
 
-Against = Literal["", "below", "within", "above"]
+Against = Literal["", "below", "within", "above", "cant_tell"]
+MARGIN = 0.1
+"""A judge does as people do where its positive agreement is surely no further than this from theirs."""
 _DRAWS = 1000
 _Votes = NDArray[np.intp]
 _Mask = NDArray[np.bool_]
@@ -49,19 +55,29 @@ class Ceiling:
     """Why there is no ceiling; empty where there is one."""
     agreement: Agreement | None
     """Of all annotators: kappa, alpha, AC1, positive agreement."""
+    n_beside: int
+    """Cases that `person`, `judge` and `difference` are of: with a vote of others and, where any has one, a verdict."""
     person: Rates
-    """Any one person against the vote of the others of the case, over all persons and cases."""
+    """Any one person against the vote of the others of the case, over all persons and these cases."""
     judge: Rates
-    """The judge in that person's place: against the same votes."""
+    """The judge in that person's place: against the same votes on the same cases."""
+    difference: Estimate
+    """The judge's positive agreement less the person's, -1 to 1: of pairs, with cases (or their groups) drawn whole."""
     people: tuple[Person, ...]
 
     @property
     def judge_is(self) -> Against:
-        """Where the judge's positive agreement lies, seen from the interval of people's; empty where unknown."""
-        theirs, own = self.person.positive_agreement, self.judge.positive_agreement.value
-        if own is None or theirs.low is None or theirs.high is None:
+        """How the judge does in a person's place, by the interval of `difference`; empty where that is unknown.
+
+        `below` and `above` where it excludes 0, `within` where all of it is no further than `MARGIN` from 0, and
+        `cant_tell` elsewhere: that nothing was seen to differ does not make them alike.
+        """
+        low, high = self.difference.low, self.difference.high
+        if self.difference.value is None or low is None or high is None:
             return ""
-        return "below" if own < theirs.low else "above" if own > theirs.high else "within"
+        if high < 0 or low > 0:
+            return "below" if high < 0 else "above"
+        return "within" if -MARGIN <= low and high <= MARGIN else "cant_tell"
 
 
 def names_of(session: Session, labelled: Sequence[LabelledCase]) -> dict[str, str]:
@@ -80,7 +96,8 @@ def ceiling_of(compared: Compared, names: Mapping[str, str], *, seed: int = 0) -
     people = tuple(_person(compared, names[name], votes, column, seed) for column, name in enumerate(raters))
     if not several.any():
         why = "one person a case" if raters else "nobody has labelled a case"
-        return Ceiling(len(raters), 0, why, None, Rates.unknown(why), Rates.unknown(why), people)
+        nothing = Rates.unknown(why)
+        return Ceiling(len(raters), 0, why, None, 0, nothing, nothing, Estimate.unknown(why), people)
     agreement = panel_agreement(
         votes[several],
         len(compared.rubric.names),
@@ -90,8 +107,7 @@ def ceiling_of(compared: Compared, names: Mapping[str, str], *, seed: int = 0) -
         draws=_DRAWS,
         seed=seed,
     )
-    person, judge = _anybody(compared, votes, seed)
-    return Ceiling(len(raters), int(several.sum()), "", agreement, person, judge, people)
+    return Ceiling(len(raters), int(several.sum()), "", agreement, *_anybody(compared, votes, seed), people)
 
 
 def _all_said(one: LabelledCase) -> Iterable[Annotation]:
@@ -128,20 +144,63 @@ def _others_vote(votes: _Votes, column: int) -> _Votes:
     return np.where(given > 0, vote, -1)
 
 
-def _anybody(compared: Compared, votes: _Votes, seed: int) -> tuple[Rates, Rates]:
-    """(a person, the judge) against the vote of the others: one row for each person and case, in groups by case."""
+def _anybody(compared: Compared, votes: _Votes, seed: int) -> tuple[int, Rates, Rates, Estimate]:
+    """(cases, a person, the judge, their difference) against the vote of the others.
+
+    There is one row for each person and case, in groups by case. Cases without a verdict are left out for both, unless
+    no case has one.
+    """
     rows, wanted, own = [], [], []
+    use = compared.is_said if compared.is_said.any() else np.ones(len(votes), bool)
     for column in range(votes.shape[1]):
         vote = _others_vote(votes, column)
-        there = np.flatnonzero((votes[:, column] >= 0) & (vote >= 0))
+        there = np.flatnonzero((votes[:, column] >= 0) & (vote >= 0) & use)
         rows.append(there)
         wanted.append(vote[there])
         own.append(votes[there, column])
     row, vote, label = np.concatenate(rows), np.concatenate(wanted), np.concatenate(own)
+    order = np.argsort(row, kind="stable")
+    row, vote, label = row[order], vote[order], label[order]
     person = _rates(compared, row, vote, label, seed)
-    said = compared.said[row]
-    judge = _rates(compared, row[said >= 0], vote[said >= 0], said[said >= 0], seed)
-    return person, judge
+    cases = len(np.unique(row))
+    if not compared.is_said.any():
+        why = "no case has a verdict of the judge"
+        return cases, person, Rates.unknown(why), Estimate.unknown(why)
+    judge = _rates(compared, row, vote, compared.said[row], seed)
+    return cases, person, judge, _difference(compared, row, vote, (label, compared.said[row]), seed)
+
+
+def _difference(
+    compared: Compared, rows: NDArray[np.intp], vote: _Votes, said: tuple[_Votes, _Votes], seed: int
+) -> Estimate:
+    """Positive agreement of the second less that of the first, on the same rows."""
+    if not len(rows):
+        return Estimate.unknown("no case to compare")
+    positive = compared.is_target(vote)
+    cases = len(np.unique(rows[positive]))
+    sampling, why = _sampling(compared, rows)
+    if sampling is None or cases < LEAST_POSITIVES:
+        few = f"needs {counted(LEAST_POSITIVES - cases, 'more case')} at least that people vote positive"
+        return Estimate.unknown(why or few, n_positives=cases, method=METHOD)
+    flags = (compared.is_target(said[0]), compared.is_target(said[1]))
+    never = np.zeros(len(rows), bool)
+    pairs = paired_cells(positive, flags, (never, never), sampling, seed=seed)
+    value = float(_gain(pairs.totals[None])[0])
+    low, high = central(_gain(pairs.draws), value, 0.95)
+    return Estimate(value, low, high, METHOD, cases)
+
+
+def _gain(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) positive agreement of the second less that of the first, from (k, 36) totals of `Paired`."""
+    both = totals.reshape(-1, 6, 6)
+    gain: NDArray[np.float64] = _agreement(both.sum(axis=1)) - _agreement(both.sum(axis=2))
+    return gain
+
+
+def _agreement(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    found, missed, false = cells[:, FOUND], cells[:, MISSED], cells[:, FALSE_ALARM]
+    agreement: NDArray[np.float64] = 2 * found / (2 * found + missed + false)
+    return agreement
 
 
 def _person(compared: Compared, name: str, votes: _Votes, column: int, seed: int) -> Person:
@@ -188,14 +247,21 @@ def _rates(
     """Rates over rows, of which several may be of one case: they are then a group."""
     if not len(rows):
         return Rates.unknown(nothing or "no case to compare")
+    sampling, why = _sampling(compared, rows)
+    if sampling is None:
+        return Rates.unknown(why, len(rows), int(compared.is_target(truth).sum()))
+    positive, flagged = compared.is_target(truth), compared.is_target(said)
+    return rates_of(positive, flagged, sampling, by_class=compared.by_class, seed=seed)
+
+
+def _sampling(compared: Compared, rows: NDArray[np.intp]) -> tuple[Sampling | None, str]:
+    """How the rows stand for the pool, or why they can't."""
     here = np.zeros(len(compared.cases), bool)
     here[rows] = True
     why = compared.unweighable(here)
     if why:
-        return Rates.unknown(why, len(rows), int(compared.is_target(truth).sum()))
-    sampling = _repeated(compared.sampling(here), np.searchsorted(np.flatnonzero(here), rows))
-    by_class = compared.session.design == "class_balanced"
-    return rates_of(compared.is_target(truth), compared.is_target(said), sampling, by_class=by_class, seed=seed)
+        return None, why
+    return _repeated(compared.sampling(here), np.searchsorted(np.flatnonzero(here), rows)), ""
 
 
 def _repeated(sampling: Sampling, places: NDArray[np.intp]) -> Sampling:

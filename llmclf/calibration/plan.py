@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from llmclf.calibration.drawing import Drawn
 from llmclf.calibration.expected import (
+    ERRING,
     FIGURES,
     MOST_ITEMS,
     Assumed,
     Layout,
+    chance_of,
     expected,
     items_needed,
     pool_needed,
@@ -27,8 +29,13 @@ SECONDS_A_LABEL = 45.0
 """Where nobody has labelled yet and nothing else is said."""
 SMALL_CHANCE = 0.5
 """Below it a design is advised against."""
-_RIGHT_ON_TARGETS, _RIGHT_ON_OTHERS = 0.85, 0.98
-"""How good people are taken to be, for how often they differ."""
+_MISSED, _TOO_MANY = 1 - ERRING.sensitivity, 1 - ERRING.specificity
+_POOL = (
+    "Positive agreement is that of the pool, not of the labelled set, half of which are targets: the judge has to "
+    "judge the whole pool, or it stays unknown."
+)
+_BETTER = 0.1
+"""So much more chance with two people and an adjudicator is worth a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,14 @@ class SessionPlan(Shown):
     figures: Mapping[str, Estimate]
     """What the report card will say of such a judge: its true figures, with the medians of the interval's ends."""
     chance: float
-    """That such a judge passes its bar."""
+    """That such a judge passes its bar, if people are right."""
+    chance_erring: float
+    """The same where each person misses 15 % of the targets and takes 2 % of the others for one.
+
+    An adjudicator, where one is named, is right.
+    """
+    chance_adjudicated: float
+    """The same if two such people labelled every case, and an adjudicator decided where they differ."""
     bar: Bar
     notes: tuple[str, ...] = ()
 
@@ -87,6 +101,7 @@ class SessionPlan(Shown):
         parts = [f"{self.test:,} to test"] + ([f"{self.align:,} to align"] if self.align else [])
         people, decides = self.people, self.people.adjudicator
         timing = f"{people.seconds_a_label:.0f} s a label ({people.seconds_from})"
+        bar = "judge's" if self.kind == "judge" else "usual"
         rows = [
             ("cases", f"{self.items:,} of {self.pool:,}", ", ".join(parts)),
             ("targets to expect", _about(self.expected_positives), f"in the {self.test:,} that test"),
@@ -95,7 +110,12 @@ class SessionPlan(Shown):
             *([("adjudications", _about(self.adjudications), f"by {decides}")] if decides else []),
             ("dollars", usd_text(self.usd), f"at {price_text(people.usd_per_hour)} an hour"),
             *(_figure_row(name, self.figures[name]) for name in FIGURES),
-            ("chance to pass", f"{self.chance:.0%}", "the judge's bar" if self.kind == "judge" else "the usual bar"),
+            ("chance to pass", f"{self.chance:.0%}", f"the {bar} bar, if people are right"),
+            (
+                "if people err",
+                f"{self.chance_erring:.0%}",
+                f"misses {_percent(_MISSED)}, false alarms {_percent(_TOO_MANY)}",
+            ),
         ]
         strata = ", ".join(f"{name} {count:,}" for name, count in self.strata.items())
         notes = (*self.notes, *([f"Drawn: {strata}."] if strata else []))
@@ -128,13 +148,14 @@ def plan_session(
     items = [item for item in drawn.items if item.split != "practice"]
     tested = sum(item.split == "test" for item in items)
     pool = sum(drawn.population.values())
-    assumed = _assumed(drawn.population, design, targets, prevalence, sensitivity, specificity, bar)
+    assumed = _assumed(drawn.population, targets, prevalence, sensitivity, specificity, bar)
     layout = Layout.of(design, pool, tested, assumed)
     told = expected(layout, assumed, bar, seed=seed)
     names = [item.stratum for item in items]
     practice = len(drawn.items) - len(items)
     labels = sum(len(item.annotators) for item in drawn.items)
     most = max(sum(name in item.annotators for item in drawn.items) for name in people.annotators)
+    erring, adjudicated = _chances(layout, assumed, bar, people, seed)
     differ = _differ(people, layout.expected_positives(assumed) / tested) * len(items) if people.adjudicator else 0.0
     share = len(items) / tested
     return SessionPlan(
@@ -156,8 +177,14 @@ def plan_session(
         expected_positives=layout.expected_positives(assumed),
         figures=told.figures,
         chance=told.chance,
+        chance_erring=erring,
+        chance_adjudicated=adjudicated,
         bar=bar,
-        notes=(*_notes(design, layout, assumed, bar, told.chance, share, seed), *notes),
+        notes=(
+            *_notes(design, layout, assumed, bar, told.chance, share, seed),
+            *_of_people(people, erring, adjudicated),
+            *notes,
+        ),
     )
 
 
@@ -186,14 +213,13 @@ def _order(drawn: Drawn) -> Any:
 
 def _assumed(
     population: Mapping[str, int],
-    design: SessionDesign,
     targets: frozenset[str],
     prevalence: float,
     sensitivity: float | None,
     specificity: float | None,
     bar: Bar,
 ) -> Assumed:
-    default = Assumed.deserving(prevalence, bar, by_class=design == "class_balanced")
+    default = Assumed.deserving(prevalence, bar)
     found = default.sensitivity if sensitivity is None else sensitivity
     if specificity is not None:
         return Assumed(prevalence, found, specificity)
@@ -203,28 +229,51 @@ def _assumed(
     return Assumed(prevalence, found, default.specificity)
 
 
+def _chances(layout: Layout, assumed: Assumed, bar: Bar, people: People, seed: int) -> tuple[float, float]:
+    """(as it is planned, by two people and an adjudicator) to pass where people err."""
+    planned = replace(ERRING, per_item=people.per_item, adjudicated=bool(people.adjudicator))
+    best = replace(ERRING, per_item=2, adjudicated=True)
+    erring = chance_of(layout, assumed, bar, planned, seed=seed)
+    return erring, erring if planned == best else chance_of(layout, assumed, bar, best, seed=seed)
+
+
+def _of_people(people: People, erring: float, adjudicated: float) -> list[str]:
+    """What it means that people are not always right."""
+    who = "one person a case" if people.per_item == 1 else f"{people.per_item} people a case"
+    decided = "an adjudicator who is right" if people.adjudicator else "nobody to decide"
+    told = (
+        f"People who miss {_percent(_MISSED)} of the targets and take {_percent(_TOO_MANY)} of the others for one make "
+        f"a judge look worse than it is: with {who} and {decided} the chance to pass is {_percent(erring)}"
+    )
+    if adjudicated < erring + _BETTER:
+        return [f"{told}."]
+    return [f"{told}; with two people a case and an adjudicator who is right it is {_percent(adjudicated)}."]
+
+
 def _differ(people: People, positives: float) -> float:
     """The chance that not all who label a case say the same."""
 
     def same(right: float) -> float:
         return right**people.per_item + (1 - right) ** people.per_item
 
-    return 1 - positives * same(_RIGHT_ON_TARGETS) - (1 - positives) * same(_RIGHT_ON_OTHERS)
+    return 1 - positives * same(ERRING.sensitivity) - (1 - positives) * same(ERRING.specificity)
 
 
 def _notes(
     design: SessionDesign, layout: Layout, assumed: Assumed, bar: Bar, chance: float, share: float, seed: int
 ) -> list[str]:
     """What was assumed, and what to do where the judge has little chance; `share` is cases drawn for each tested."""
-    agreement = assumed.truths(design)["positive_agreement"]
+    agreement = assumed.truths["positive_agreement"]
     notes = [
         f"Assumed: {_percent(assumed.prevalence)} targets, and a judge with sensitivity {assumed.sensitivity:.2f}, "
         f"specificity {_near_one(assumed.specificity)}, so positive agreement {agreement:.2f}; people who are right."
     ]
+    if design == "class_balanced":
+        notes.append(_POOL)
     if chance >= SMALL_CHANCE:
         return notes
-    if below := assumed.below(bar, design):
-        figures = assumed.truths(design)
+    if below := assumed.below(bar):
+        figures = assumed.truths
         named = ", ".join(f"{one.replace('_', ' ')} ({figures[one]:.2f})" for one in below)
         hopeless = (
             f"Such a judge is below the bar itself, by its {named}: no number of labels lets it pass. It calls "
@@ -242,14 +291,20 @@ def _advice(design: SessionDesign, layout: Layout, assumed: Assumed, bar: Bar, s
     def items(labels: int) -> int:
         return rounded_up(labels * share)
 
-    ways: tuple[SessionDesign, ...] = ("class_balanced",) if design == "class_balanced" else ("by_verdict", "random")
+    ways: tuple[SessionDesign, ...] = ("by_verdict", "random")
+    if design == "class_balanced":
+        ways = (design, *ways)
     needed = {way: items_needed(way, assumed, bar, pool=layout.pool, seed=seed) for way in ways}
     found = {way: labels for way, labels in needed.items() if labels and items(labels) <= layout.pool}
     if found:
         way = min(found, key=found.__getitem__)
         return f"{start}: use {way.replace('_', '-')}, {items(found[way]):,} items."
     balanced = items_needed("class_balanced", assumed, bar, seed=seed)
-    known = f"class-balanced, {items(balanced):,} items, half of them known targets" if balanced else ""
+    known = (
+        f"class-balanced, {items(balanced):,} items, half of them known targets of a pool that is all judged"
+        if balanced
+        else ""
+    )
     others: tuple[SessionDesign, ...] = ("by_verdict", "random")
     free = {way: labels for way in others if (labels := items_needed(way, assumed, bar, seed=seed))}
     if not free:

@@ -15,14 +15,16 @@ _MOST_IDS = 12
 _MOST_PEOPLE = 6
 
 
-def cases_section(found: DifferingCases) -> str:
-    """The disagreeing cases in their groups, the judge's reason beside people's; the first groups open."""
+def cases_section(found: DifferingCases, reference: str = "people") -> str:
+    """The disagreeing cases in their groups, the judge's reason beside the others'; the first groups open."""
     if not found.n:
         return ""
-    groups = [_group(group, place < _OPEN) for place, group in enumerate(found.groups) if group.shown]
+    groups = [
+        _group(group, place < _OPEN, escape(reference)) for place, group in enumerate(found.groups) if group.shown
+    ]
     left = found.n - found.n_shown
     more = f'<p class="soft">and {counted(left, "case")} more, which are counted above only.</p>' if left else ""
-    head = f"<h2>{counted(found.n, 'case')} judged otherwise than by people</h2>"
+    head = f"<h2>{counted(found.n, 'case')} judged otherwise than by {escape(reference)}</h2>"
     return f"{head}{''.join(groups)}{more}"
 
 
@@ -61,14 +63,14 @@ def _ids(cases: Sequence[str]) -> str:
     return f"<details><summary>which</summary>{listed}</details>"
 
 
-def _group(group: DisagreementGroup, is_open: bool) -> str:
+def _group(group: DisagreementGroup, is_open: bool, reference: str) -> str:
     rule = f" · rule {escape(group.rule)}" if group.rule else ""
     shown = "" if len(group.shown) == group.n else f", {len(group.shown)} shown"
     summary = (
-        f"people <b>{escape(group.truth)}</b>, judge <b>{escape(group.verdict)}</b>{rule} "
+        f"{reference} <b>{escape(group.truth)}</b>, judge <b>{escape(group.verdict)}</b>{rule} "
         f'<span class="count">({counted(group.n, "case")}{shown})</span>'
     )
-    head = '<div class="case head"><span>case</span><span>the judge</span><span>people</span></div>'
+    head = f'<div class="case head"><span>case</span><span>the judge</span><span>{reference}</span></div>'
     cases = head + "".join(map(_case, group.shown))
     return f"<details{' open' if is_open else ''}><summary>{summary}</summary>{cases}</details>"
 

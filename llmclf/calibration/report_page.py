@@ -11,6 +11,7 @@ from llmclf.calibration.interval_bars import SCALE, figure_bar, legend
 from llmclf.calibration.people import Person
 from llmclf.calibration.report_cases import cases_section, people_differ_section
 from llmclf.calibration.result import Calibration
+from llmclf.calibration.sentences import set_name
 from llmclf.calibration.verdict import is_why
 from llmclf.render.pages import html_page, packaged_text
 from llmclf.render.rates import rate_range, rate_text
@@ -22,7 +23,7 @@ _DESIGNS = {
     "random": "cases drawn at random from the pool; every case counts alike",
     "by_verdict": "a number of cases drawn within each verdict, weighted by how often the pool has it",
     "class_balanced": "a number of cases drawn of each known label; sensitivity and specificity hold within a class, "
-    "and nothing here says how rare the target is",
+    "and how rare the target is only the judge's verdicts on the pool can say",
 }
 
 
@@ -35,9 +36,9 @@ def card_page(calibration: Calibration) -> str:
         _flags(card),
         "" if alone else _figures(card),
         "" if alone else _confusion(card),
-        _people(card),
+        _people(card) if card.reference == "people" else "",
         "" if alone else _slices(card),
-        "" if alone else cases_section(card.disagreements),
+        "" if alone else cases_section(card.disagreements, card.reference),
         people_differ_section(card.people_differ),
         _correction(card),
         _spent(card),
@@ -79,12 +80,13 @@ def _flags(card: Calibration) -> str:
 
 def _figures(card: Calibration) -> str:
     person, agreement = card.ceiling.person, card.ceiling.agreement
+    by_people = card.reference == "people"
     first = "".join(
         figure_bar(
             name.replace("_", " "),
             getattr(card.rates, name),
-            theirs=getattr(person, name),
-            beside=getattr(card.ceiling.judge, name),
+            theirs=getattr(person, name) if by_people else None,
+            beside=getattr(card.ceiling.judge, name) if by_people else None,
             least=getattr(card.bar, name),
         )
         for name in ("positive_agreement", "sensitivity", "specificity")
@@ -99,19 +101,18 @@ def _figures(card: Calibration) -> str:
         ("AC1", card.ac1, theirs[2]),
         ("observed agreement", card.observed, theirs[3]),
     ]
-    second = "".join(figure_bar(name, own, theirs=people, minor=True) for name, own, people in beside)
-    marks = legend(people=not card.ceiling.why_not)
+    second = "".join(
+        figure_bar(name, own, theirs=people if by_people else None, minor=True) for name, own, people in beside
+    )
+    marks = legend(people=by_people and not card.ceiling.why_not)
     return (
-        f"<h2>How well it agrees with people</h2>{marks}{first}{SCALE}<h3>Beside them</h3>{second}"
+        f"<h2>How well it agrees with {escape(card.reference)}</h2>{marks}{first}{SCALE}<h3>Beside them</h3>{second}"
         f'<p class="soft">{escape(_beside(card))}</p>'
     )
 
 
 def _beside(card: Calibration) -> str:
-    where = "the labelled set"
-    if card.enriched:
-        where += ", which holds more targets than the pool: on the pool, kappa and alpha would be lower"
-    said = f"Kappa, alpha, AC1 and observed agreement are of {where}."
+    said = f"Kappa, alpha, AC1 and observed agreement are of {set_name(card)}."
     said += " Nothing is decided by AC1: it is high wherever targets are rare."
     if card.majority is None:
         return said
@@ -131,7 +132,7 @@ def _confusion(card: Calibration) -> str:
             f'<td class="{_shade(truth == said, number)}">{number:,}</td>'
             for said, number in zip(names, row, strict=True)
         )
-        rows.append(f"<tr><th>{escape(truth)}{tags[truth]}<small>by people</small></th>{cells}</tr>")
+        rows.append(f"<tr><th>{escape(truth)}{tags[truth]}<small>by {escape(card.reference)}</small></th>{cells}</tr>")
     counts = card.counts
     kinds = (("failed", counts.failed), ("cannot tell", counts.cannot_tell), ("not judged", counts.not_judged))
     left_out = ", ".join(f"{number} {kind}" for kind, number in kinds if number)
@@ -257,7 +258,7 @@ def _spent(card: Calibration) -> str:
 def _measured(card: Calibration) -> str:
     counts = card.counts
     facts = [
-        ("design", _DESIGNS[card.design]),
+        ("design", _design(card)),
         (
             "split",
             f"{card.split}: {counts.cases:,} cases, {counts.labelled:,} with a truth, {counts.waiting:,} waiting",
@@ -266,7 +267,7 @@ def _measured(card: Calibration) -> str:
             "compared",
             f"{counts.compared:,} cases with a truth and a verdict, {card.rates.n_positives:,} of them positive",
         ),
-        ("truth", "the adjudicator's label, else what more than half of the annotators say"),
+        ("truth", _truth(card)),
         ("bar", _bar(card)),
         ("looks", f"{card.looks} at this split with this judge" if card.looks else "not counted"),
         ("judge", f"fingerprint {card.fingerprint[:12]}; the card is of this judge alone, any change needs a new one"),
@@ -277,6 +278,20 @@ def _measured(card: Calibration) -> str:
         facts = [one for one in facts if one[0] not in ("compared", "bar", "looks", "judge")]
     listed = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     return f'<h2>How it was measured</h2><dl class="facts">{listed}</dl>'
+
+
+def _design(card: Calibration) -> str:
+    if not card.contradicted:
+        return _DESIGNS[card.design]
+    return (
+        "a number of cases drawn of each known label; as some of these are wrong, weighted by how often the pool has it"
+    )
+
+
+def _truth(card: Calibration) -> str:
+    if card.reference != "people":
+        return f"what {card.reference} says"
+    return "the adjudicator's label, else what more than half of the annotators say, once all have answered"
 
 
 def _bar(card: Calibration) -> str:

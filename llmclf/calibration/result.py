@@ -12,12 +12,13 @@ from llmclf.calibration.corrected import Correction
 from llmclf.calibration.disagreements import DifferingCases
 from llmclf.calibration.figures import Baseline, Rates
 from llmclf.calibration.flag import Flag
+from llmclf.calibration.needs import Needs
 from llmclf.calibration.parted import CaseSlice
 from llmclf.calibration.people import Ceiling
 from llmclf.calibration.session import SessionDesign, Split
 from llmclf.calibration.soft import Disagreements
 from llmclf.calibration.spent import Spent
-from llmclf.calibration.verdict import CalibrationState, Needs
+from llmclf.calibration.verdict import CalibrationState
 from llmclf.render.tables import Shown, TableText
 from llmclf.types import Bar, Estimate, Rubric
 
@@ -53,8 +54,20 @@ class Calibration(Shown):
     ac1: Estimate
     observed: Estimate
     """Share of the labelled cases with the same verdict."""
+    in_set: Estimate
+    """Positive agreement in the labelled set; where cases were drawn by their label it is not that of the pool."""
     enriched: bool
-    """True where kappa, alpha, AC1 and `observed` are of a set that holds more targets than the pool."""
+    """True where kappa, alpha, AC1 and `observed` are of a set whose share of targets is not the pool's."""
+    by_class: bool
+    """True where cases were drawn by their label: nothing in them speaks of how rare targets are."""
+    contradicted: int
+    """Cases drawn by their known label of which people say otherwise; they are then weighted to the pool."""
+    reference: str
+    """Whose labels are taken for the truth; `people`, unless said otherwise."""
+    waits_for: Mapping[str, int]
+    """Person to cases that wait for that person's label or decision."""
+    agreed_alone: bool
+    """True where most truths are what all annotators of a case said, and nobody looked at these again."""
     worst_case: Rates | None
     """The rates if every judgment left out had been wrong; None where too few are left out to matter."""
     majority: Baseline | None
@@ -130,11 +143,6 @@ class Calibration(Shown):
     def usd(self) -> float | None:
         """Dollars for people and judge; None where a judgment has no known price."""
         return self.spent.usd
-
-    @property
-    def by_class(self) -> bool:
-        """True where cases were drawn by their label: nothing here speaks of how rare targets are."""
-        return self.design == "class_balanced"
 
     @property
     def asks_for_fresh_labels(self) -> bool:

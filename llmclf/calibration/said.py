@@ -79,8 +79,8 @@ def problems_of(said: Saying, rubric: Rubric) -> list[str]:
         problems.append(f"label {shorten(said.label, 60)} is not in the closed set; {_near(said.label, rubric.names)}")
     if said.rule and said.rule not in rubric.rules:
         problems.append(f"the guideline has no rule {shorten(said.rule, 60)}; {_near(said.rule, rubric.rules)}")
-    if said.seconds is not None and not (math.isfinite(said.seconds) and said.seconds >= 0):
-        problems.append(f"seconds must be a number from 0; got {said.seconds!r}")
+    if said.seconds is not None and not 0 <= said.seconds < math.inf:  # a whole number may be too large for a float
+        problems.append(f"seconds must be a number from 0; got {shorten(said.seconds, 40)}")
     for name, text, most in (
         ("note", said.note, LONGEST_NOTE),
         ("skipped", said.skipped, LONGEST_SKIP),

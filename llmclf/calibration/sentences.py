@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from llmclf.calibration.corrected import labels_of
 from llmclf.calibration.figure_text import in_words
-from llmclf.calibration.people import Ceiling
+from llmclf.calibration.people import MARGIN, Ceiling
 from llmclf.calibration.result import Calibration
 from llmclf.render.rates import rate_range, rate_text
 from llmclf.render.tables import counted
 
 _CEILING = {
     "below": "below what people reach",
-    "within": "within what people reach",
+    "within": f"within {MARGIN:g} of what people reach",
     "above": "above what people reach",
+    "cant_tell": f"too wide to tell whether it is below, within {MARGIN:g} of or above what people reach",
 }
 
 
 def sentences_of(card: Calibration) -> tuple[str, ...]:
     """All that a reader must know beside the figures."""
-    parts = (_people(card), _ceiling(card)) if card.state == "people" else (
+    parts = (_people(card), _truth(card), _ceiling(card)) if card.state == "people" else (
         _figures(card),
         _left_out(card),
+        _truth(card),
         _baseline(card),
         _ceiling(card),
         _needed(card),
@@ -36,7 +39,12 @@ def sentences_of(card: Calibration) -> tuple[str, ...]:
 
 def set_name(card: Calibration) -> str:
     """`the labelled set`, and why it is not like the pool, where it is not."""
-    return "the labelled set, which holds more targets than the pool" if card.enriched else "the labelled set"
+    return "the labelled set, whose share of targets is not the pool's" if card.enriched else "the labelled set"
+
+
+def no_ceiling(card: Calibration) -> str:
+    """Why nothing can be said of people among themselves; empty where something can."""
+    return card.ceiling.why_not if card.reference == "people" else f"the reference is {card.reference}"
 
 
 def _figures(card: Calibration) -> Iterator[str]:
@@ -47,19 +55,26 @@ def _figures(card: Calibration) -> Iterator[str]:
     )
     if not any(figure.is_known for _, figure in named):
         return
-    leading = ", ".join(f"{name} {in_words(figure)}" for name, figure in named)
+    leading = ", ".join(f"{name} {in_words(figure)}" for name, figure in named if figure.high is not None)
     yield f"{leading[:1].upper()}{leading[1:]}; beside them kappa {in_words(card.kappa)} on {set_name(card)}."
-    if card.by_class:
-        yield f"Positive agreement is that of the set: it falls where targets are rarer{_projected(card)}."
+    if card.by_class and card.in_set.is_known:
+        yield (
+            f"In the labelled set, drawn by label, positive agreement is {in_words(card.in_set)}: that is not the "
+            "pool's, where targets are rarer."
+        )
 
 
-def _projected(card: Calibration) -> str:
-    """What positive agreement comes to at the pool's corrected share of targets; empty where that is not known."""
-    share, found, quiet = card.prevalence.value, card.sensitivity.value, card.specificity.value
-    if not share or found is None or quiet is None:
-        return ""
-    right, wrong = share * found, share * (1 - found) + (1 - share) * (1 - quiet)
-    return f", to about {rate_text(2 * right / (2 * right + wrong))} at {rate_text(share, '.1%')} of the pool"
+def _truth(card: Calibration) -> Iterator[str]:
+    """How far the truth itself may be wrong."""
+    if card.contradicted:
+        theirs = labels_of(card.reference)
+        yield (
+            f"{theirs[:1].upper()}{theirs[1:]} contradict the known label of {counted(card.contradicted, 'case')}: "
+            "cases stand for the pool by how many of it have each known label, and not within a class."
+        )
+    if card.agreed_alone:
+        only = "Only disagreements are adjudicated: misses" if card.spent.adjudications else "Misses"
+        yield f"{only} that all annotators share count as truth."
 
 
 def _left_out(card: Calibration) -> Iterator[str]:
@@ -72,7 +87,7 @@ def _left_out(card: Calibration) -> Iterator[str]:
         f"{counts.left_out} of {counted(counts.labelled, 'labelled case')} ({counts.left_out / counts.labelled:.0%})"
     )
     yield f"{share} have no verdict ({named}) and are left out, {counts.positives_left_out} of them positive."
-    if card.worst_case is not None and counts.compared:
+    if card.worst_case is not None and card.worst_case.sensitivity.high is not None and counts.compared:
         worst = card.worst_case
         yield (
             f"Had the judge been wrong on all of these: sensitivity {in_words(worst.sensitivity)}, "
@@ -100,8 +115,8 @@ def _baseline(card: Calibration) -> Iterator[str]:
 
 def _ceiling(card: Calibration) -> Iterator[str]:
     ceiling = card.ceiling
-    if ceiling.why_not:
-        yield f"No ceiling: {ceiling.why_not}."
+    if why := no_ceiling(card):
+        yield f"No ceiling: {why}."
         return
     people = ceiling.person.positive_agreement
     if card.state == "people":
@@ -111,8 +126,9 @@ def _ceiling(card: Calibration) -> Iterator[str]:
         yield f"People reach positive agreement {in_words(people)} with each other, the judge {in_words(own)}."
         return
     yield (
-        f"Held against the same votes of people, a person reaches positive agreement {in_words(people)}, the judge "
-        f"{in_words(own)}: {_CEILING[ceiling.judge_is]} among themselves."
+        f"Held against the same votes of people on {counted(ceiling.n_beside, 'case')}, a person reaches positive "
+        f"agreement {in_words(people)}, the judge {in_words(own)}. The difference is {in_words(ceiling.difference)}: "
+        f"{_CEILING[ceiling.judge_is]} among themselves."
     )
 
 
@@ -134,11 +150,16 @@ def _needed(card: Calibration) -> Iterator[str]:
 
 
 def _waiting(card: Calibration) -> Iterator[str]:
-    waiting, cases = card.counts.waiting, card.counts.cases
-    if waiting:
+    counts = card.counts
+    if counts.to_label or counts.to_decide:
+        ones = ", ".join(f"{name} {number:,}" for name, number in card.waits_for.items())
+        whom = f" ({ones})" if ones else ""
+        number = counts.to_label + counts.to_decide
+        yield f"{number:,} of {counted(counts.cases, 'case')} still wait for somebody{whom} and are in no figure yet."
+    if counts.undecided:
         yield (
-            f"{waiting:,} of {counted(cases, 'case')} have no label that counts yet (not labelled, or people differ "
-            "and nobody has decided) and are in no figure."
+            f"{counts.undecided:,} of {counted(counts.cases, 'case')} have no truth (people differ, or say "
+            "nothing, and nobody decides) and are in no figure; where there are many, name an adjudicator."
         )
 
 
@@ -153,13 +174,17 @@ def _prevalence(card: Calibration) -> Iterator[str]:
     share = card.prevalence
     if share.is_known:
         yield f"Of the pool, {rate_range(share, '.1%')} is {names}."
+    elif card.counts.open_matters and share.low is not None and share.high is not None:
+        low, high = rate_text(share.low, ".1%"), rate_text(share.high, ".1%")
+        yield f"Of the pool, {low} to {high} is {names}: cases without a truth may be it, or not."
     elif share.is_upper_bound_only and share.high is not None:
         yield f"Of the pool, at most {rate_text(share.high, '.1%')} is {names}: the labels can't say more."
 
 
 def _looks(card: Calibration) -> Iterator[str]:
-    if card.asks_for_fresh_labels:
+    if card.asks_for_fresh_labels and card.state != "people" and "Label fresh cases" not in card.why:
+        said = "they bear no more" if card.looks == card.bar.looks else f"{card.bar.looks} are what they bear"
         yield (
-            f"This is look {card.looks} at these labels, and {card.bar.looks} are what they bear: "
-            "the figures may be too good. Label fresh cases in a new session."
+            f"This is look {card.looks} at these labels, and {said}: the figures may be too good. "
+            "Label fresh cases in a new session."
         )

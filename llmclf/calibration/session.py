@@ -52,6 +52,8 @@ class Session:
     seed: int = 0
     hide_names: bool = False
     created_at: str = ""
+    reference: str = "people"
+    """Who says what is true; in memory alone: the store's sessions are people's."""
 
     @property
     def name(self) -> str:
@@ -77,6 +79,8 @@ class LabelledCase:
     """First labels, blind; the last of each person."""
     adjudication: Annotation | None = None
     skips: tuple[Skip, ...] = ()
+    adjudicates: bool = False
+    """True where somebody is named who decides what people differ on."""
 
     @property
     def case(self) -> Case:
@@ -85,14 +89,39 @@ class LabelledCase:
 
     @property
     def truth(self) -> str | None:
-        """The label that counts: the adjudicator's, else what more than half say; None: undecided."""
+        """The label that counts: the adjudicator's, else what more than half say once all who were asked have answered.
+
+        None: somebody is still to answer, or people differ and nobody has decided. The vote decides nothing where an
+        adjudicator is named.
+        """
         if self.adjudication is not None:
             return self.adjudication.label
+        if self.to_label or (self.adjudicates and self.disagrees):
+            return None
         said = Counter(one.label for one in self.annotations)
         if not said:
             return None
         label, votes = said.most_common(1)[0]
         return label if 2 * votes > len(self.annotations) else None
+
+    @property
+    def to_label(self) -> tuple[str, ...]:
+        """Who was asked and has neither labelled nor skipped it."""
+        done = {one.annotator for one in self.annotations} | {one.annotator for one in self.skips}
+        return tuple(name for name in self.item.annotators if name not in done)
+
+    @property
+    def to_decide(self) -> bool:
+        """True where everybody has answered, people differ, and the adjudicator has not said a word."""
+        asked = {one.annotator for one in self.annotations} | set(self.item.annotators)
+        passed = any(skip.annotator not in asked for skip in self.skips)
+        waits = self.adjudicates and self.disagrees and not self.to_label
+        return waits and self.adjudication is None and not passed
+
+    @property
+    def undecided(self) -> bool:
+        """True where everybody who was asked has answered and there is no truth: people differ, or none says."""
+        return self.truth is None and not self.to_label
 
     @property
     def truth_from(self) -> TruthFrom:

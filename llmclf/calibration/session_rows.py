@@ -159,6 +159,7 @@ def labelled_case(
         tuple(annotation_of(row, session.rubric) for row in first if row["label"] is not None),
         None if decided is None or decided["label"] is None else annotation_of(decided, session.rubric),
         tuple(Skip(row["annotator"], row["skipped"], row["made_at"]) for row in skipped),
+        adjudicates=bool(session.adjudicator),
     )
 
 

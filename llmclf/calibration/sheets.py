@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmclf.calibration.asks import Ask, Seat
+from llmclf.calibration.case_names import case_name
 from llmclf.calibration.said import Saying, problems_of
 from llmclf.calibration.session import Session
 from llmclf.data.files import atomic_writer
@@ -38,7 +39,8 @@ class SheetRead:
 def write_sheet(path: Path, session: Session, seat: Seat, asks: Iterable[Ask]) -> int:
     """Writes the sheet of one person and returns its rows: what `asks` may show, with the person's own labels.
 
-    UTF-8 with a byte order mark; text that a spreadsheet would compute has an apostrophe before it.
+    Cases are called as on the page (`case_name`): an id may say what is known of its case. UTF-8 with a byte order
+    mark; text that a spreadsheet would compute has an apostrophe before it.
     """
     shown = [name for name in session.rubric.sees if name != "conversation"]
     more = [*(f"shown_{name}" for name in shown), *(["said"] if seat.adjudicates else []), "transcript"]
@@ -49,7 +51,7 @@ def write_sheet(path: Path, session: Session, seat: Seat, asks: Iterable[Ask]) -
     for ask in asks:
         own = ask.earlier
         cells = [
-            guarded(ask.case_id, is_id=True),
+            guarded(case_name(session.id, ask.case_id), is_id=True),
             guarded(seat.annotator, is_id=True),
             "yes" if ask.practice else "no",
             "" if ask.turn is None else str(ask.turn),
@@ -83,22 +85,26 @@ def person_of(path: Path, session: Session, annotator: str | None) -> str:
     return person
 
 
-def read_sheet(path: Path, asks: Iterable[Ask], rubric: Rubric, problems: list[str]) -> SheetRead:
+def read_sheet(path: Path, session: Session, asks: Iterable[Ask], problems: list[str]) -> SheetRead:
     """What a sheet says of the cases of its person; every mistake is added to `problems`.
 
-    Comma, semicolon and tab are understood, as spreadsheets save them; labels in upper and lower case alike.
+    Comma, semicolon and tab are understood, as spreadsheets save them; labels in upper and lower case alike. A case
+    is called as `write_sheet` calls it, or by its id.
     """
+    rubric = session.rubric
     known = {ask.case_id: ask for ask in asks}
+    ids = {case_name(session.id, id): id for id in known} | {id: id for id in known}
     lines: dict[str, int] = {}
     sayings: dict[str, Saying] = {}
     unchanged = empty = 0
     for line, cells in sheet_rows(path, _NEEDED):
-        id = _restored(cells.get("case_id", ""), known)
-        if id not in known:
-            problems.append(f"line {line}: {shorten(id, _GOT)} is none of the cases that this person can label")
+        name = _restored(cells.get("case_id", ""), ids)
+        if name not in ids:
+            problems.append(f"line {line}: {shorten(name, _GOT)} is none of the cases that this person can label")
             continue
+        id = ids[name]
         if id in lines:
-            problems.append(f"line {line}: case {shorten(id, _GOT)} stands on line {lines[id]} already")
+            problems.append(f"line {line}: case {shorten(name, _GOT)} stands on line {lines[id]} already")
             continue
         lines[id] = line
         ask = known[id]
@@ -109,7 +115,7 @@ def read_sheet(path: Path, asks: Iterable[Ask], rubric: Rubric, problems: list[s
         elif (said.label or "", said.rule, said.note, said.skipped) == before:
             unchanged += 1
         else:
-            problems += [f"line {line}, case {shorten(id, _GOT)}: {what}" for what in problems_of(said, rubric)]
+            problems += [f"line {line}, case {shorten(name, _GOT)}: {what}" for what in problems_of(said, rubric)]
             sayings[id] = said
     return SheetRead(sayings, unchanged, empty)
 

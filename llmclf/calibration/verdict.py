@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llmclf.calibration.compared import Compared
-from llmclf.calibration.figures import Rates, rates_of
+from llmclf.calibration.compared import Counts
+from llmclf.calibration.figure_text import in_words
+from llmclf.calibration.figures import Rates
 from llmclf.calibration.flag import Flag
 from llmclf.calibration.session import Split
 from llmclf.render.rates import rate_text
 from llmclf.render.tables import counted
-from llmclf.stats import Sampling
-from llmclf.stats.proportion import group_codes
 from llmclf.types import Bar, Estimate
 
 CalibrationState = Literal["calibrated", "not_calibrated", "cant_tell", "people"]
 """`people`: there are no judgments, and the card is about people alone."""
-_MOST_TIMES = 64
-_MOST_LABELS = 200_000
-_STEPS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,127 +25,110 @@ class Verdict:
 
     state: CalibrationState
     why: str
+    more_labels_decide: bool = False
+    """True where the intervals are too wide yet, and nothing else is in the way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What it takes for an answer where there is none yet, if further labels are like those there are."""
+class Standing:
+    """What stands between good figures and `calibrated`: labels that are not in, verdicts that are not there, looks."""
 
-    labels: int | None
-    """More labelled cases of the split; None: no number of them, or too many to think of."""
-    positives: int | None
-    """How many of these would be targets."""
-    then: CalibrationState
-    """What the answer would be; `cant_tell` where no number of labels gives one."""
-    sentence: str
+    counts: Counts
+    worst: Rates | None = None
+    """The rates had every judgment that is left out been wrong; None where that hardly matters."""
+    by_class: bool = False
+    """Cases were drawn by their label."""
+    looks: int = 0
+    split: Split = "test"
 
 
-def against_bar(rates: Rates, bar: Bar) -> tuple[tuple[str, Estimate, float], ...]:
+def against_bar(rates: Rates, bar: Bar, *, by_class: bool = False) -> tuple[tuple[str, Estimate, float], ...]:
     """(name, figure, bar) of each figure that decides, the leading one first."""
+    leading = "positive agreement in the pool" if by_class else "positive agreement"
     return (
-        ("positive agreement", rates.positive_agreement, bar.positive_agreement),
+        (leading, rates.positive_agreement, bar.positive_agreement),
         ("sensitivity", rates.sensitivity, bar.sensitivity),
         ("specificity", rates.specificity, bar.specificity),
     )
 
 
-def decide(rates: Rates, bar: Bar, flags: Sequence[Flag] = (), split: Split = "test") -> Verdict:
-    """Calibrated where every low end reaches its bar on enough positives; not, where a high end stays below one."""
+def decide(rates: Rates, bar: Bar, flags: Sequence[Flag], standing: Standing) -> Verdict:
+    """Calibrated where every low end reaches its bar on enough positives; not, where a high end stays below one.
+
+    Figures that would do are not enough where cases wait for a label or a decision, where too many will never have a
+    truth, where the judge has no verdict on cases that could turn them, or after too many looks.
+    """
     grave = next((flag for flag in flags if flag.grave), None)
     if grave is not None:
         return Verdict("not_calibrated", _of_flag(grave))
-    checks = against_bar(rates, bar)
+    checks = against_bar(rates, bar, by_class=standing.by_class)
+    drawn = " (in a set drawn by label)" if standing.by_class else ""
     missed = [_below(name, figure, least) for name, figure, least in checks if _high(figure) < least]
     if missed:
-        return Verdict("not_calibrated", f"Not calibrated: {_joined(missed)}.")
+        return Verdict("not_calibrated", f"Not calibrated: {_joined(missed)}{drawn}.")
     if rates.n_positives < bar.positives:
         few = f"{counted(rates.n_positives, 'positive')} among {counted(rates.n, 'case')}"
-        return Verdict("cant_tell", f"Can't tell yet: {few}, and the bar asks for {bar.positives}.")
+        return Verdict("cant_tell", f"Can't tell yet: {few}, and the bar asks for {bar.positives}.", True)
     open_ones = [_open(name, figure, least) for name, figure, least in checks if _low(figure) < least]
     if open_ones:
-        return Verdict("cant_tell", f"Can't tell yet: {_joined(open_ones)}.")
-    reached = _joined([_reached(*check) for check in checks])
-    if split != "test":
+        nothing = {figure.why_not for _, figure, _ in checks if figure.high is None}
+        said = _joined(open_ones) if len(open_ones) < 3 or len(nothing) != 1 else f"nothing is known ({min(nothing)})"
+        return Verdict("cant_tell", f"Can't tell yet: {said}{drawn}.", True)
+    reached = _joined([_reached(*check) for check in checks]) + drawn
+    why = next(filter(None, (_waits(standing.counts), _undecided(standing.counts), _left_out(standing, bar))), "")
+    if why:
+        return Verdict("cant_tell", f"Can't tell yet: {why}.")
+    if standing.split != "test":
         return Verdict(
-            "cant_tell", f"Can't tell by the {split} split, by which the judge may have been changed: {reached}."
+            "cant_tell",
+            f"Can't tell by the {standing.split} split, by which the judge may have been changed: {reached}.",
+        )
+    if standing.looks > bar.looks:
+        looks = f"this is look {standing.looks} at these labels, and they bear {bar.looks}"
+        return Verdict(
+            "cant_tell", f"Can't tell by these labels any more: {looks}. Label fresh cases in a new session."
         )
     return Verdict("calibrated", f"Calibrated: {reached}, on {rates.n_positives} positives.")
+
+
+def _waits(counts: Counts) -> str:
+    if counts.is_complete:
+        return ""
+    parts = ((counts.to_label, "a first label"), (counts.to_decide, "the adjudicator's decision"))
+    named = " and ".join(f"{number:,} for {what}" for number, what in parts if number)
+    return f"of {counted(counts.cases, 'case')} some still wait, {named}"
+
+
+def _undecided(counts: Counts) -> str:
+    if not counts.undecided_matters:
+        return ""
+    number = f"{counts.undecided:,} of {counted(counts.labelled + counts.undecided, 'case')}"
+    return f"{number} have no truth, as people differ (or say nothing) and nobody decides: name an adjudicator"
+
+
+def _left_out(standing: Standing, bar: Bar) -> str:
+    if standing.worst is None:
+        return ""
+    if standing.worst.sensitivity.high is None:
+        return standing.worst.sensitivity.why_not
+    checks = against_bar(standing.worst, bar, by_class=standing.by_class)
+    short = [_would(name, figure, least) for name, figure, least in checks if _low(figure) < least]
+    if not short:
+        return ""
+    counts = standing.counts
+    number = f"{counts.left_out:,} of {counted(counts.labelled, 'labelled case')}"
+    if counts.positives_left_out:
+        number = f"{counts.positives_left_out:,} of {counted(counts.positives, 'positive')}"
+    return f"{number} have no verdict; had all that have none been judged wrong, {_joined(short)}"
+
+
+def _would(name: str, figure: Estimate, least: float) -> str:
+    return f"{name} would be {in_words(figure)} (bar {rate_text(least)})"
 
 
 def is_why(flag: Flag, why: str) -> bool:
     """True where this flag decided, and `why` says all that it says."""
     return flag.grave and not flag.brief and why == _of_flag(flag)
-
-
-def needs_of(compared: Compared, bar: Bar, *, seed: int = 0) -> Needs:
-    """How many more labels give an answer, were they like those there are: the same intervals on more of the same."""
-    mask = compared.is_said
-    truth, said = compared.truth[mask], compared.said[mask]
-    positive, flagged = compared.is_target(truth), compared.is_target(said)
-    if not positive.any() or positive.all() or compared.unweighable(mask):
-        side = "target" if not positive.any() else "other than targets"
-        why = compared.unweighable(mask) if len(positive) else "nothing to go by"
-        return Needs(
-            None, None, "cant_tell", f"How many more labels it takes can't be said: {why or f'no {side} yet'}."
-        )
-    sampling = compared.sampling(mask)
-    by_class = compared.session.design == "class_balanced"
-
-    def at(times: float) -> CalibrationState:
-        more = _more_of_the_same(positive, flagged, sampling, times)
-        return decide(rates_of(*more, by_class=by_class, seed=seed), bar).state
-
-    most = min(_MOST_TIMES, _MOST_LABELS / len(positive))
-    times = next((one for one in _doubled(most) if at(one) != "cant_tell"), None)
-    if times is None:
-        sentence = (
-            f"Even {most:.0f} times as many labels like these would not decide it: the figures are too near the bar."
-        )
-        return Needs(None, None, "cant_tell", sentence)
-    low, high = times / 2, times
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if at(middle) != "cant_tell" else (middle, high)
-    return _needed(high, at(high), len(positive), int(positive.sum()))
-
-
-def _needed(times: float, then: CalibrationState, n: int, n_positives: int) -> Needs:
-    labels, positives = _rounded((times - 1) * n), _rounded((times - 1) * n_positives)
-    answer = "calibrated" if then == "calibrated" else "not calibrated"
-    sentence = (
-        f"About {labels:,} more labels ({positives:,} positives), if they are like those so far, would say: {answer}."
-    )
-    return Needs(labels, positives, then, sentence)
-
-
-def _rounded(number: float) -> int:
-    """Up, to two digits."""
-    whole = max(1, math.ceil(number - 1e-9))
-    unit: int = 10 ** max(0, len(str(whole)) - 2)
-    return -(-whole // unit) * unit
-
-
-def _doubled(most: float) -> Iterator[float]:
-    times = 2.0
-    while times < most:
-        yield times
-        times *= 2
-    yield most
-
-
-def _more_of_the_same(
-    positive: NDArray[np.bool_], flagged: NDArray[np.bool_], sampling: Sampling, times: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Sampling]:
-    """`times` as many cases with the same shares in each stratum; a copy of a group is a group of its own."""
-    order = np.lexsort((flagged, positive, sampling.stratum))
-    taken = np.floor(np.arange(round(len(order) * times)) / times).astype(np.intp)
-    rows = order[np.minimum(taken, len(order) - 1)]
-    group = None
-    if sampling.group is not None:
-        copy = np.arange(len(taken)) - np.searchsorted(taken, taken)
-        group = group_codes(sampling.group[rows] + copy * (int(sampling.group.max()) + 1))
-    more = replace(sampling, stratum=sampling.stratum[rows], population=sampling.population * times, group=group)
-    return positive[rows], flagged[rows], more
 
 
 def _low(figure: Estimate) -> float:

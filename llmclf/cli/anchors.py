@@ -17,7 +17,9 @@ def anchors(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Keep these as its anchors first: the test cases of a session, or a file of cases (.jsonl)."
+            "--from",
+            help="Keep these as its anchors first: the test cases of a session, or a file of cases (.jsonl). "
+            "Only cases drawn from the traffic, at random or by verdict, split a move.",
         ),
     ] = None,
     conversations: Annotated[

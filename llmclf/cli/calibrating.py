@@ -171,6 +171,7 @@ def report(
     conditions = [one for one in require or [] if one != _CALIBRATED]
     check_requirements(conditions, _Figures)
     chosen = _split(split)
+    _check_folder(html)
     existing_store(store)
     with runtime(store, max_usd) as opened:
         if judge_missing is not None:
@@ -184,7 +185,7 @@ def report(
                 return
             confirm(planned, opened, yes, "calibrate report")
         elif plan:
-            tell("nothing is judged, so nothing is paid: --judge-missing ITEMS judges what is missing")
+            _plan_of_nothing(session, opened, as_json)
             return
         made = make_report(
             session,
@@ -197,9 +198,12 @@ def report(
             reviewer_usd_per_hour=reviewer_usd_per_hour,
             seed=seed,
         )
+        steps = _next_steps(made, opened)
     if html is not None:
         _write_page(html, made)
     show(made, as_json)
+    for step in steps:
+        tell(f"next: {step}")
     failed = failed_requirements({name: one.to_dict() for name, one in made.figures.items()}, conditions)
     if _CALIBRATED in (require or []) and made.state != _CALIBRATED:
         failed.append(f"{_CALIBRATED}: {made.why}")
@@ -317,12 +321,43 @@ def _split(given: str) -> Any:
     return given
 
 
+def _check_folder(page: Path | None) -> None:
+    """ConfigError where a page has no folder to be in, before anything is looked at or paid."""
+    from llmclf.errors import ConfigError
+
+    if page is not None and not page.parent.is_dir():
+        raise ConfigError("there is no such folder", where="--html", got=str(page.parent), fix="make it first")
+
+
 def _write_page(path: Path, made: Any) -> None:
     from llmclf.calibration.report_page import card_page
     from llmclf.data.files import write_whole
 
     write_whole(path, card_page(made), private=True)
     tell(f"the report card is in {path}")
+
+
+def _plan_of_nothing(session: str, opened: Any, as_json: bool) -> None:
+    """What a report without --judge-missing would pay for."""
+    from llmclf.calibration.desk import Desk
+    from llmclf.sweeps.plan import plan_requests
+
+    Desk(opened.store).session(session)
+    if as_json:
+        show(plan_requests({}, opened, 0), True)
+    tell("nothing is judged, so nothing is paid: --judge-missing ITEMS judges what is missing")
+
+
+def _next_steps(made: Any, opened: Any) -> list[str]:
+    """What a team does with a card of people alone."""
+    from llmclf.calibration.desk import Desk
+    from llmclf.cli.sessions_view import steps_after
+
+    if made.state != "people":
+        return []
+    desk = Desk(opened.store)
+    summary = next(one for one in desk.sessions() if one.id == made.session)
+    return steps_after(summary, made.counts.labelled)
 
 
 def _write_examples(desk: Any, session: Any, path: Path, as_json: bool) -> None:

@@ -13,9 +13,11 @@ from llmclf.cli.common import (
     MaxUsdOption,
     PlanOption,
     StoreOption,
+    existing_store,
     progress,
     runtime,
     show,
+    store_path,
     tell,
     workspace,
 )
@@ -41,26 +43,34 @@ DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Of a run: 
 
 
 @app.command("list")
-def list_(as_json: JsonOption = False) -> None:
-    """List the judges: what they ask, of which model, and whether they are calibrated."""
-    from llmclf.cli.judging_view import JudgesView
+def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the judges: what they ask, of which model, and whether they are calibrated. Exit 1 where one is broken."""
+    from llmclf.cli.judging_view import JudgesView, judge_row
     from llmclf.config import listing
-    from llmclf.llm.runtime import Runtime
+    from llmclf.errors import ConfigError
     from llmclf.workspace.judging import load_judge
 
-    with Runtime(workspace=workspace()) as opened:
-        judges = [load_judge(name, runtime=opened) for name in listing("judge", workspace())]
-        show(JudgesView.of(judges), as_json)
+    rows, broken = [], {}
+    with _reading(store) as opened:
+        for name in listing("judge", workspace()):
+            try:
+                rows.append(judge_row(load_judge(name, runtime=opened)))
+            except ConfigError as error:
+                broken[name] = str(error)
+    show(JudgesView(tuple(rows), broken), as_json)
+    for name, problem in broken.items():
+        tell(f"judge {name}: {problem}")
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command("show")
-def show_(name: JudgeArgument, as_json: JsonOption = False) -> None:
+def show_(name: JudgeArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show a judge: its rubric, fingerprint and calibration, and the prompt as it is sent with an empty case."""
     from llmclf.cli.judging_view import JudgeView
-    from llmclf.llm.runtime import Runtime
     from llmclf.workspace.judging import load_judge
 
-    with Runtime(workspace=workspace()) as opened:
+    with _reading(store) as opened:
         show(JudgeView.of(load_judge(name, runtime=opened)), as_json)
 
 
@@ -153,7 +163,7 @@ def import_(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in verdicts that were made elsewhere, as those of a judge with fingerprint `recorded`."""
+    """Take in verdicts that were made elsewhere, as those of a judge that they themselves define."""
     from llmclf.cli.judging_view import ImportView
     from llmclf.workspace.judging import import_recorded
 
@@ -165,6 +175,14 @@ def import_(
         show(view, as_json)
     for line in view.warnings:
         tell(line)
+
+
+def _reading(store: Path | None) -> Any:
+    """A runtime on the store, where there is one: a recorded judge is what was imported there. None is made."""
+    from llmclf.llm.runtime import Runtime
+
+    path = existing_store(store) if store is not None or store_path(None).is_file() else None
+    return Runtime(path, workspace=workspace())
 
 
 def _opened(name: str, items: str, opened: Any, conversations: str | None, dataset: str | None) -> tuple[Any, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llmclf.judges import UNCALIBRATED, Judge, LlmJudge, PanelJudge
-from llmclf.judges.status import CalibrationStatus
+from llmclf.judges.status import NEVER, CalibrationStatus
 from llmclf.judges.wording import empty_case_text, messages_of
 from llmclf.render.tables import Shown, TableText, counted, usd_text
 from llmclf.types import Bar, Judgment, Rubric
@@ -39,15 +39,13 @@ class JudgesView(Shown):
     """Judges in a table."""
 
     rows: tuple[dict[str, Any], ...]
-
-    @classmethod
-    def of(cls, judges: Sequence[Judge]) -> JudgesView:
-        """One row for each judge."""
-        return cls(tuple(_judge_row(judge) for judge in judges))
+    """As of `judge_row`."""
+    broken: Mapping[str, str]
+    """What is wrong with a judge that can't be loaded, by its name."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The rows."""
-        return {"judges": list(self.rows)}
+        """The rows, and the judges that can't be loaded."""
+        return {"judges": list(self.rows), "broken": dict(self.broken)}
 
     def _table(self) -> TableText:
         rows = [(f"{row['name']}\n{row['question']}", row["scale"], row["asks"], _said(row)) for row in self.rows]
@@ -74,7 +72,7 @@ class JudgeView:
         if isinstance(judge, LlmJudge):
             messages = messages_of(judge.prompt, judge.rubric, judge.rubric.verdicts, empty_case_text(judge.rubric))
             prompt = tuple((message.role, message.content) for message in messages)
-        return cls(_judge_row(judge), judge.rubric, judge.bar, judge.status, prompt)
+        return cls(judge_row(judge), judge.rubric, judge.bar, judge.status, prompt)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -187,6 +185,7 @@ class ImportView(Shown):
             "calibration": imported.judge.status.stamp,
             "file": str(imported.path),
             "new": imported.is_new,
+            "changed": imported.changed,
             "run": imported.run_id,
             "figures": figures(found.judgments),
             "without_verdict": found.missing,
@@ -205,11 +204,18 @@ class ImportView(Shown):
         said = "was made" if imported.is_new else "was there"
         stamps = () if judge.status.calibrated else (UNCALIBRATED,)
         title = f"{judge.name}: {counted(len(imported.recording.judgments), 'recorded judgment')}"
-        notes = (f"Its file {imported.path} {said}.",)
-        return TableText(title, ("verdict", "cases", "role"), tuple(rows), notes, stamps, (1,))
+        notes = [f"Its file {imported.path} {said}. Its fingerprint is {judge.fingerprint}."]
+        if imported.changed:
+            known = counted(len({one.case for one in imported.recording.judgments}), "case")
+            notes.append(
+                f"Its verdicts changed ({imported.changed:,} of them): it is another judge now, which knows the "
+                f"{known} of this import alone."
+            )
+        return TableText(title, ("verdict", "cases", "role"), tuple(rows), tuple(notes), stamps, (1,))
 
 
-def _judge_row(judge: Judge) -> dict[str, Any]:
+def judge_row(judge: Judge) -> dict[str, Any]:
+    """What a list says of a judge, as JSON types."""
     status = judge.status
     return {
         "name": judge.name,
@@ -221,6 +227,7 @@ def _judge_row(judge: Judge) -> dict[str, Any]:
         "fingerprint": judge.fingerprint,
         "calibration": status.stamp,
         "state": status.state,
+        "why": status.why,
     }
 
 
@@ -234,8 +241,10 @@ def _asks(judge: Judge) -> str:
 
 
 def _said(row: dict[str, Any]) -> str:
-    """`calibrated`, or UNCALIBRATED with what a calibration said."""
-    return f"{row['calibration']}{_STATES.get(row['state'], '')}"
+    """`calibrated`, or UNCALIBRATED with what a calibration said, or why none holds any more."""
+    lapsed = row["state"] == "uncalibrated" and row["why"] != NEVER
+    more = f"\n{row['why']}" if lapsed else _STATES.get(row["state"], "")
+    return f"{row['calibration']}{more}"
 
 
 def _reasons(judgments: Sequence[Judgment], targets: frozenset[str]) -> list[str]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
-from llmclf.cli.common import JsonOption, StoreOption, existing_store, show, tell, workspace
+from llmclf.cli.common import JsonOption, StoreOption, existing_store, runtime, show, tell
 from llmclf.cli.serving import PortOption, RootPathOption
 
 
 def label(
     session: Annotated[str, typer.Argument(help="A session's id, how it begins, or last.", metavar="SESSION")] = "last",
-    person: Annotated[str | None, typer.Option("--as", help="Who sits here: the page of this person opens.")] = None,
+    person: Annotated[str | None, typer.Option("--as", help="Who sits here: a link for this person alone.")] = None,
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; 0.0.0.0 lets other machines in, by their links.")
     ] = "127.0.0.1",
@@ -30,7 +29,9 @@ def label(
         bool, typer.Option("--links-only", help="Print links to a server that runs already (--url), and start none.")
     ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the links.")] = False,
-    new_links: Annotated[bool, typer.Option("--new-links", help="Links given out before hold no longer.")] = False,
+    new_links: Annotated[
+        bool, typer.Option("--new-links", help="Links given out before hold no longer (with --as: that person's).")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,30 +40,26 @@ def label(
     What somebody labelled is kept at once. Run it again to go on.
     """
     from llmclf.calibration.desk import Desk
-    from llmclf.server.app import make_app
+    from llmclf.server.app import make_label_app
     from llmclf.server.running import links, serve
-    from llmclf.store import Store
 
-    path = existing_store(store)
-    with Store(path) as opened:
-        desk = Desk(opened)
+    with runtime(existing_store(store)) as opened:
+        desk = Desk(opened.store)
         found = desk.session(session)
         _check(desk, found, person, url if links_only else "there")
-        if new_links:
-            tell(f"{desk.revoke(found.id)} links and cookies hold no longer")
 
         def ready(address: str) -> None:
-            made = links(desk, found.id, url or address)
-            chosen = made if person is None else {person: made[person]}
-            _tell_links(found.id, chosen, as_json)
-            if not (no_browser or links_only) and len(chosen) == 1 and _has_display():
-                _open_browser(next(iter(chosen.values())))
+            if new_links:  # not before the socket is bound: who can't be served keeps the link
+                tell(f"{desk.revoke(found.id, person)} links and cookies hold no longer")
+            made = links(desk, found.id, url or address, people=None if person is None else [person])
+            _tell_links(found.id, made, as_json)
+            if not (no_browser or links_only) and len(made) == 1 and _has_display():
+                _open_browser(next(iter(made.values())))
 
         if links_only:
             ready("")
             return
-        token = _token(host, url)
-        app = make_app(store=path, workspace=workspace(), session_id=found.id, token=token, root_path=root_path)
+        app = make_label_app(opened.store, found.id, for_others=_is_for_others(host, url), root_path=root_path)
         tell("Ctrl-C ends the page, and labels are kept")
         try:
             serve(app, host, port, on_ready=ready)
@@ -84,14 +81,12 @@ def _check(desk: Any, session: Any, person: str | None, url: str | None) -> None
         raise ConfigError("the session is closed: it takes no more labels", where=f"session {session.id}")
 
 
-def _token(host: str, url: str | None) -> str | None:
-    """What /v1 asks for. Nobody needs it in order to label, so where others can reach us it is anybody's guess."""
-    from llmclf.server.auth import TOKEN_NAME, is_loopback, serve_token
+def _is_for_others(host: str, url: str | None) -> bool:
+    """Do people come under a name that is not this machine's own?"""
+    from llmclf.server.auth import is_loopback
 
     names = [host, *([urlsplit(url).hostname or ""] if url else [])]
-    if os.environ.get(TOKEN_NAME, "").strip() or all(is_loopback(name) for name in names):
-        return serve_token("127.0.0.1")
-    return secrets.token_urlsafe(32)
+    return not all(is_loopback(name) for name in names)
 
 
 def _tell_links(session_id: str, made: dict[str, str], as_json: bool) -> None:

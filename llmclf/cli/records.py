@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, StoreOption, existing_store, show, tell
+from llmclf.cli.common import JsonOption, StoreOption, existing_store, show, tell, workspace
 
 runs = typer.Typer(no_args_is_help=True, help="What was run, from what, with what result.")
 store = typer.Typer(no_args_is_help=True, help="The store file: take out, or erase.")
@@ -92,16 +92,20 @@ def forget(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase what the store holds of one conversation: requests, answers, quotes, reasons. Counts and money stay."""
+    """Erase the words of one conversation from the store and from judges' anchors. Counts, labels and money stay."""
+    from llmclf.workspace.forgetting import forget as forget_it
+
     with _opened(store) as opened:
-        cleared = opened.forget(conversation)
+        found = forget_it(conversation, opened, workspace())
     if as_json:
-        show({"conversation": conversation, "cleared": cleared}, True)
+        show(found, True)
         return
-    for table, rows in cleared.items():
+    for table, rows in found.cleared.items():
         typer.echo(f"{table}: {rows}")
-    if not any(cleared.values()):
-        tell(f"the store holds nothing of {conversation!r}")
+    for one in found.anchors:
+        typer.echo(f"{one.path}: {one.removed} taken out, {one.left} left" + ("" if one.left else ", so it is deleted"))
+    if found.is_nothing:
+        tell(f"store and anchors hold nothing of {conversation!r}")
 
 
 def _opened(given: Path | None) -> Any:

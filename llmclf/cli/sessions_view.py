@@ -9,7 +9,7 @@ from typing import Any
 
 from llmclf.calibration.asks import SessionSummary
 from llmclf.calibration.session import Session
-from llmclf.render.tables import Shown, TableText
+from llmclf.render.tables import Shown, TableText, counted
 
 
 class SessionView(Shown):
@@ -47,6 +47,25 @@ class SessionView(Shown):
         rows += [(session.adjudicator, "decides where they differ")] if session.adjudicator else []
         title = f"session {session.id}: {session.kind} {session.name}, {session.design.replace('_', ' ')}"
         return TableText(title, ("", ""), tuple(rows), interval=True)
+
+
+def steps_after(summary: SessionSummary, labelled: int) -> list[str]:
+    """What comes after the card of people alone: labels that are left, cases to decide, then what the labels are for.
+
+    `labelled` is the count of cases with a label that counts.
+    """
+    steps = []
+    open_ = [name for name in summary.annotators if summary.done[name] < summary.total[name]]
+    if open_ and not summary.closed:
+        left = ", ".join(f"{name} {summary.total[name] - summary.done[name]:,}" for name in open_)
+        steps.append(f"llmclf calibrate label {summary.id}   (still to label: {left})")
+    if summary.to_adjudicate and not summary.closed:
+        cases = counted(summary.to_adjudicate, "case")
+        steps.append(f"llmclf calibrate label {summary.id} --as {summary.adjudicator}   ({cases} to decide)")
+    if labelled and summary.kind == "task":
+        steps.append(f"llmclf calibrate export {summary.id} labels.jsonl --examples   (a labels file of a dataset)")
+        steps.append("llmclf evaluate CLASSIFIER --dataset DATASET   (once a dataset file names those labels)")
+    return steps
 
 
 class SessionsView(Shown):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +12,16 @@ import typer
 
 from llmclf.cli.common import show
 from llmclf.cli.runs_view import RunsView
+from llmclf.render.conversation import for_terminal
 from llmclf.render.tables import counted
 
 _MOST_ROWS = 8
+_STATES = {"not_calibrated": " (missed its bar)", "cant_tell": " (can't tell yet)"}
+_FILES = {
+    "changed": "; the judge has changed since",
+    "broken": "; its file is broken: llmclf check",
+    "gone": "; its file is gone",
+}
 _NUMBERS = ("items", "from store", "flagged", "rate", "failed")
 
 
@@ -23,6 +32,8 @@ def show_status(found: Mapping[str, Any]) -> None:
     typer.echo(f"store   {found['store']}{size}")
     for name, here in found["local_models"].items():
         typer.echo(f"local   {name}: {'weights are here' if here else f'llmclf models pull {name}'}")
+    _show_sessions(found["sessions"])
+    _show_judges(found["judges"])
     if activity:
         typer.echo(f"\nSince {activity['since'][:16].replace('T', ' ')} UTC")
         _show_traffic(activity["traffic"])
@@ -30,7 +41,39 @@ def show_status(found: Mapping[str, Any]) -> None:
         _show_measured(activity["measured"])
         _show_spend(activity["spend"])
         _show_runs(activity["runs"])
-    typer.echo("\nnext    " + "\n        ".join(found["next"]))
+    typer.echo(for_terminal("\nnext    " + "\n        ".join(found["next"])))
+
+
+def _show_sessions(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Who is how far in each open session, and what waits for the adjudicator."""
+    for row in rows[:_MOST_ROWS]:
+        people = ", ".join(f"{name} {row['done'][name]:,}/{row['total'][name]:,}" for name in row["annotators"])
+        waiting = row["to_adjudicate"] if row["adjudicator"] else 0
+        decide = f"; {counted(waiting, 'case')} for {row['adjudicator']} to decide" if waiting else ""
+        done = "; nothing is left to label" if row["next"] != "label" else ""
+        _say("session", f"{row['id']}: {people}{decide}{done}")
+    _say_more(rows)
+
+
+def _show_judges(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The judges whose judgments are in the store, with their stamps."""
+    for row in rows[:_MOST_ROWS]:
+        stamps = f"{row['calibration']}{_STATES.get(row['state'], '')}{', SIMULATED' * row['simulated']}"
+        _say("judge", f"{row['id']}: {counted(row['cases'], 'case')}, {stamps}{_FILES.get(row['file'], '')}")
+    _say_more(rows)
+
+
+def _say(head: str, text: str) -> None:
+    """A line under a word, wrapped between words: what is to be copied stays whole."""
+    lines = textwrap.wrap(
+        for_terminal(text),
+        shutil.get_terminal_size().columns,
+        initial_indent=f"{head:8}",
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    typer.echo("\n".join(lines))
 
 
 def _show_traffic(rows: Sequence[Mapping[str, Any]]) -> None:

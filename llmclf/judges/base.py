@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from llmclf.classifiers.asking import together
 from llmclf.errors import DataError
-from llmclf.judges.status import CalibrationStatus, read_status
+from llmclf.judges.status import CalibrationStatus, read_status, short_of
 from llmclf.llm.model import Request
 from llmclf.llm.runtime import Runtime
 from llmclf.types import Bar, Case, Conversation, Judgment, Rubric
@@ -43,17 +43,22 @@ class Judge(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Sha256 over everything that decides what it says; `recorded` where that is not known."""
+        """Sha256 over everything that decides what it says; where that is not known, `recorded-` and a hash of that."""
 
     @property
     def id(self) -> str:
         """`name@` and the first twelve digits of the fingerprint."""
-        return f"{self.name}@{self.fingerprint[:12]}"
+        return f"{self.name}@{short_of(self.fingerprint)}"
 
     @property
     def status(self) -> CalibrationStatus:
-        """What a calibration says of this very fingerprint, as its file stands now."""
-        return read_status(self.name, self.fingerprint, self.runtime.workspace)
+        """What a calibration says of this very fingerprint, bar and guideline, as its file stands now."""
+        return self.status_of(self.fingerprint)
+
+    def status_of(self, fingerprint: str) -> CalibrationStatus:
+        """What a calibration says of the judge as it was, or will be, by this fingerprint."""
+        version = self.rubric.guideline.version
+        return read_status(self.name, fingerprint, self.runtime.workspace, bar=self.bar, guideline=version)
 
     @property
     @abstractmethod
@@ -136,7 +141,12 @@ class Judge(ABC):
 
     def stamped(self, judgment: Judgment) -> Judgment:
         """The judgment with this judge's name and fingerprint, and whether that is calibrated."""
-        return replace(judgment, judge=self.name, fingerprint=self.fingerprint, calibrated=self.status.calibrated)
+        return self.stamped_as(self.fingerprint, [judgment])[0]
+
+    def stamped_as(self, fingerprint: str, judgments: Sequence[Judgment]) -> list[Judgment]:
+        """Judgments with this judge's name, a fingerprint of it, and whether that one is calibrated."""
+        calibrated = self.status_of(fingerprint).calibrated
+        return [replace(one, judge=self.name, fingerprint=fingerprint, calibrated=calibrated) for one in judgments]
 
     async def _judge_all(
         self,

@@ -10,15 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from llmclf.errors import DataError, nearest, shorten
+from llmclf.errors import DataError, ErrorKind, nearest, shorten
 from llmclf.judges.base import Judge, OnJudgment
 from llmclf.store.texts import storable
-from llmclf.types import CANNOT_TELL, RECORDED, Case, Conversation, ErrorInfo, Item, Judgment, Rubric
+from llmclf.types import CANNOT_TELL, RECORDED, Case, Conversation, ErrorInfo, Item, Judgment, Rubric, content_hash
 from llmclf.types.judgment import Probe
 
 _ITEM = re.compile(r"(.+)\[(\d+)\]")
 _READ = ("judge", "item", "verdict", "reason", "conversation_id", "turn", "probe", "repeat", "model")
 _MOST_PROBLEMS = 20
+_DIGITS = 12
+_NOT_FOUND: ErrorKind = "not_found"
+_NEWEST = """
+SELECT json_extract(config, '$.fingerprint') AS fingerprint FROM runs
+WHERE kind = 'judge' AND state = 'done' AND json_extract(config, '$.judge') = ?
+  AND json_extract(config, '$.imported_from') IS NOT NULL
+ORDER BY run_id DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,34 @@ class RecordedJudge(Judge):
 
     @property
     def fingerprint(self) -> str:
-        """Always `recorded`: nobody knows what decided its verdicts."""
-        return RECORDED
+        """That of its newest import in the store; `recorded` where nothing was imported.
+
+        Nobody knows what decided its verdicts, so that they themselves are what it is: `recorded-` and twelve digits
+        of a hash over them.
+        """
+        found = self.runtime.store.query(_NEWEST, (self.name,))
+        return str(found[0]["fingerprint"]) if found else RECORDED
+
+    def fingerprint_with(self, judgments: Sequence[Judgment]) -> tuple[str, int]:
+        """(the fingerprint that an import of these has, how many verdicts it changes).
+
+        It stays the same where the import changes no verdict and at most adds cases. Otherwise it is over what is
+        imported alone: another judge, to which the verdicts before do not belong. A failure is no verdict, and one
+        in the place of a verdict, or the other way round, is a change.
+        """
+        now = self.fingerprint
+        said = {(one.case, one.probe, one.repeat): one.verdict for one in judgments}
+        before = self.runtime.store.judgments(self.name, fingerprint=now)
+        known = {
+            (one.case, one.probe, one.repeat): one.verdict
+            for one in before
+            if one.error is None or one.error.kind != _NOT_FOUND  # nobody said that: the judge was asked in vain
+        }
+        changed = sum(verdict != known[key] for key, verdict in said.items() if key in known)
+        if known and not changed:
+            return now, 0
+        rows = sorted((*key, verdict) for key, verdict in said.items())
+        return f"{RECORDED}-{content_hash(rows)[:_DIGITS]}", changed
 
     @property
     def simulated(self) -> bool:
@@ -92,11 +126,12 @@ class RecordedJudge(Judge):
 
     def _found(self, cases: Sequence[Case], probe: Probe, repeat: int) -> list[Judgment]:
         ids = [case.id for case in cases]
-        kept = self.runtime.store.judgments(self.name, fingerprint=RECORDED, probe=probe, repeat=repeat, case_ids=ids)
+        now = self.fingerprint
+        kept = self.runtime.store.judgments(self.name, fingerprint=now, probe=probe, repeat=repeat, case_ids=ids)
         known = {judgment.case: judgment for judgment in kept}
-        error = ErrorInfo("not_found", f"no judgment of {self.name} is recorded for this case")
-        missing = Judgment("", self.name, RECORDED, probe=probe, repeat=repeat, error=error)
-        return [self.stamped(known.get(one) or replace(missing, case=one)) for one in ids]
+        error = ErrorInfo(_NOT_FOUND, f"no judgment of {self.name} is recorded for this case")
+        missing = Judgment("", self.name, now, probe=probe, repeat=repeat, error=error)
+        return self.stamped_as(now, [known.get(one) or replace(missing, case=one) for one in ids])
 
 
 def read_recorded(path: str | Path, name: str, rubric: Rubric | None = None, *, source: str = "") -> list[Judgment]:

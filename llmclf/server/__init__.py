@@ -3,7 +3,8 @@
 app          which address leads where
 guard        what is true of every request and answer: host, origin, headers
 auth         tokens and cookies
-classifying  POST /v1/classify, GET /healthz
+classifying  POST /v1/classify
+health       GET /healthz
 labelling    links, the page, and what it asks for
 views        what of a case may go out
 pages        the page's HTML

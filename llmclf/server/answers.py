@@ -29,7 +29,7 @@ def status_of(error: LlmclfError) -> int:
 
 
 def error_body(error: LlmclfError) -> bytes:
-    """The error as JSON: its parts and, in `message`, all of it."""
+    """The error as JSON: its parts and, in `message`, all of it; `from` tells it from what a proxy answers."""
     parts = {
         "where": error.where,
         "what": error.what,
@@ -38,7 +38,7 @@ def error_body(error: LlmclfError) -> bytes:
         "problems": list(getattr(error, "problems", ())),
         "message": error.message,
     }
-    return json_bytes({"error": parts})
+    return json_bytes({"error": parts, "from": "llmclf"})
 
 
 def json_bytes(value: Any) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from llmclf.calibration.desk import Desk
-from llmclf.errors import LlmclfError, MissingPieceError
+from llmclf.errors import LlmclfError, MissingPieceError, StoreError
 from llmclf.llm.runtime import Runtime
-from llmclf.server import classifying, labelling, pages
+from llmclf.server import classifying, health, labelling, pages
 from llmclf.server.answers import Refusal, error_response
 from llmclf.server.guard import HEADERS, Guard
 from llmclf.store import Store
@@ -20,7 +20,6 @@ def make_app(
     *,
     store: str | Path | Store,
     workspace: str | Path | None = None,
-    session_id: str | None = None,
     token: str | None = None,
     root_path: str = "",
     max_usd: float | None = None,
@@ -29,41 +28,61 @@ def make_app(
     """The FastAPI app of `llmclf serve`, with one runtime, which is closed when the app ends.
 
     `token` is what /v1 asks for; without one only names of this machine are answered to, and `serve` listens at
-    loopback only. `session_id` lets in the links of that session alone. `root_path` is what a proxy puts before
-    every address. `max_usd` caps what this process spends; the workspace's caps hold as well.
+    loopback only. `root_path` is what a proxy puts before every address. `max_usd` caps what this process spends;
+    the workspace's caps hold as well.
 
     Raises MissingPieceError where fastapi is not installed, and what `Runtime` raises.
     """
-    fastapi = _fastapi()
-    from starlette.exceptions import HTTPException
-
+    _fastapi()  # before anything is opened
     runtime = Runtime(store, max_usd=max_usd, workspace=workspace, concurrency=concurrency)
-
-    @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        with runtime:
-            yield
-
-    root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    app = fastapi.FastAPI(title="llmclf", openapi_url=None, lifespan=lifespan, redirect_slashes=False)
-    app.add_middleware(Guard, local_names_only=token is None, root_path=root_path)
-    app.add_exception_handler(LlmclfError, _our_error)
-    app.add_exception_handler(HTTPException, _no_such_address)
-    app.add_exception_handler(Exception, _fault)
+    app = _app(runtime.store, runtime, None, for_others=token is not None, root_path=root_path)
     classifying.add_routes(app, runtime, token)
-    labelling.add_routes(app, labelling.Labelling(Desk(runtime.store), session_id))
-    app.add_route("/", _root, methods=["GET"])
-    app.state.has_token = token is not None
-    app.state.root_path = root_path
     return app
 
 
-async def _root(request: Any) -> Any:
-    return labelling.html_response(pages.front_page())
+def make_label_app(store: Store, session_id: str, *, for_others: bool = False, root_path: str = "") -> Any:
+    """The FastAPI app of `llmclf calibrate label`: the pages of one session, and no classifier to ask.
+
+    `for_others` answers also to names that are not this machine's. The store stays open in the end. Raises
+    MissingPieceError where fastapi is not installed.
+    """
+    return _app(store, nullcontext(), session_id, for_others=for_others, root_path=root_path)
 
 
-async def _our_error(request: Any, error: Any) -> Any:
-    return error_response(error)
+def _app(
+    store: Store, opened: AbstractContextManager[Any], session_id: str | None, *, for_others: bool, root_path: str
+) -> Any:
+    """What both have: the pages of sessions (of one, or None: of all) and /healthz; ends `opened` in the end."""
+    fastapi = _fastapi()
+    from starlette.exceptions import HTTPException
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        with opened:
+            yield
+
+    async def root(request: Any) -> Any:
+        return labelling.html_response(pages.front_page(classifies=session_id is None))
+
+    state = health.Health(store)
+
+    async def our_error(request: Any, error: Any) -> Any:
+        if isinstance(error, StoreError):
+            state.failed()
+        return error_response(error)
+
+    root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
+    app = fastapi.FastAPI(title="llmclf", openapi_url=None, lifespan=lifespan, redirect_slashes=False)
+    app.add_middleware(Guard, local_names_only=not for_others, root_path=root_path)
+    app.add_exception_handler(LlmclfError, our_error)
+    app.add_exception_handler(HTTPException, _no_such_address)
+    app.add_exception_handler(Exception, _fault)
+    health.add_routes(app, state)
+    labelling.add_routes(app, labelling.Labelling(Desk(store), session_id))
+    app.add_route("/", root, methods=["GET"])
+    app.state.for_others = for_others
+    app.state.root_path = root_path
+    return app
 
 
 async def _no_such_address(request: Any, error: Any) -> Any:

@@ -15,6 +15,7 @@ TOKEN_NAME = "LLMCLF_SERVE_TOKEN"  # noqa: S105 (the name of a variable)
 COOKIE = "llmclf_seat"
 COOKIE_SECONDS = 30 * 24 * 3600
 _LEAST_TOKEN = 16
+_OF_PROXIES = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"})
 
 
 def is_loopback(host: str) -> bool:
@@ -58,6 +59,15 @@ def is_bearer(header: str, token: str) -> bool:
     """Does an `Authorization` header carry `token`? Takes the same time for every wrong one."""
     scheme, _, given = header.partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def sign_of_a_proxy(http_version: str, headers: Mapping[str, str]) -> str:
+    """What shows that a request was passed on by a proxy; empty where nothing does.
+
+    HTTP/1.0 is what nginx speaks where nothing is configured; then it sends no header of its own.
+    """
+    found = (name for name in headers if name.lower() in _OF_PROXIES or name.lower().startswith("x-forwarded-"))
+    return next(found, "HTTP/1.0" if http_version == "1.0" else "")
 
 
 def seat_key(session_id: str, annotator: str, adjudicates: bool) -> str:

@@ -1,11 +1,10 @@
-"""POST /v1/classify and GET /healthz."""
+"""POST /v1/classify."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from llmclf.classifiers.base import Classifier
@@ -13,15 +12,16 @@ from llmclf.classifiers.loading import load_classifier
 from llmclf.config import LlmFile, files
 from llmclf.data.loading import load_dataset
 from llmclf.data.parse import parse_line
-from llmclf.errors import ConfigError, DataError, StoreError, nearest
+from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.server.answers import Refusal, error_response, fault_text, json_object, json_response, unknown_keys
-from llmclf.server.auth import TOKEN_NAME, is_bearer
+from llmclf.server.auth import TOKEN_NAME, is_bearer, sign_of_a_proxy
 from llmclf.types import Conversation
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a request: a recording of 45 MB as base64."""
 MAX_SECONDS = 600.0
+_MOST_TURNS = 10**9
 _KEYS = ("classifier", "conversation", "messages", "id", "turn", "timeout")
 
 
@@ -73,7 +73,7 @@ def question_of(body: dict[str, Any]) -> Question:
     name, turn, timeout = body.get("classifier"), body.get("turn"), body.get("timeout")
     if not (isinstance(name, str) and name):
         problems.append("`classifier` must be the name of one")
-    if turn is not None and (not isinstance(turn, int) or isinstance(turn, bool)):
+    if turn is not None and not (isinstance(turn, int) and not isinstance(turn, bool) and 0 <= turn < _MOST_TURNS):
         problems.append("`turn` must be a whole number, counted from 0, or left out")
     if timeout is not None and not _is_seconds(timeout):
         problems.append(f"`timeout` must be seconds, above 0 and at most {MAX_SECONDS:g}")
@@ -117,19 +117,13 @@ def _is_seconds(value: object) -> bool:
 
 
 def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
-    """Adds /v1/classify and /healthz to a FastAPI app; `token` None: who reaches the socket may ask."""
+    """Adds /v1/classify to a FastAPI app; `token` None: who reaches the socket from this machine may ask."""
     from starlette.requests import Request
 
     classifiers = Classifiers(runtime)
 
     async def classify(request: Request) -> Any:
-        if token is not None and not is_bearer(request.headers.get("authorization", ""), token):
-            raise Refusal(
-                401,
-                "a token is needed",
-                where="Authorization",
-                fix=f"send `Authorization: Bearer TOKEN`, with what {TOKEN_NAME} holds where the server runs",
-            )
+        _check_may_ask(request, token)
         question = question_of(await json_object(request, MAX_BODY))
         try:
             classifier = await classifiers.get(question.classifier)
@@ -140,12 +134,24 @@ def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
             return error_response(error, 503)
         return json_response(prediction.to_dict())
 
-    async def healthz(request: Request) -> Any:
-        try:
-            await asyncio.to_thread(runtime.store.query, "SELECT 1")
-        except StoreError as error:
-            return json_response({"status": "broken", "version": version("llmclf"), "store": str(error)}, 503)
-        return json_response({"status": "ok", "version": version("llmclf"), "store": "ok"})
-
     app.add_route("/v1/classify", classify, methods=["POST"])
-    app.add_route("/healthz", healthz, methods=["GET"])
+
+
+def _check_may_ask(request: Any, token: str | None) -> None:
+    """Refusal 401 without the right token; where there is none, 403 for what a proxy passed on."""
+    if token is None:
+        sign = sign_of_a_proxy(request.scope["http_version"], request.headers)
+        if sign:
+            raise Refusal(
+                403,
+                "this came through a proxy, and without a token only this machine is answered to",
+                where=sign,
+                fix=f"set {TOKEN_NAME} where the server runs, and send it as `Authorization: Bearer TOKEN`",
+            )
+    elif not is_bearer(request.headers.get("authorization", ""), token):
+        raise Refusal(
+            401,
+            "a token is needed",
+            where="Authorization",
+            fix=f"send `Authorization: Bearer TOKEN`, with what {TOKEN_NAME} holds where the server runs",
+        )

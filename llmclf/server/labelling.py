@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ MAX_BODY = 256 * 1024
 """Bytes of a label with its note and highlights."""
 MAX_NOTE = 4_000
 MAX_EVIDENCE = 20
+_MOST_LABELS = 10**9
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _KEYS = ("item", "label", "skipped", "rule", "note", "evidence", "seconds", "client_id")
 
@@ -70,9 +71,10 @@ class Labelling:
 
     def state(self, seat: Seat, case_id: str | None = None) -> dict[str, Any]:
         """How far the person is, and the next open case or the one named; None where there is none."""
-        ask = self.desk.ask(seat, case_id)
+        with _unnamed():
+            ask = self.desk.ask(seat, case_id)
         shown = None if ask is None else ask_view(ask, seat.session_id, self.topic(seat.session_id).rubric)
-        return {"progress": progress_view(self.desk.progress(seat)), "ask": shown}
+        return {**self.progress(seat), "ask": shown, "last": self.desk.last(seat)}
 
     def progress(self, seat: Seat) -> dict[str, Any]:
         """How far the person is."""
@@ -81,22 +83,25 @@ class Labelling:
     def save(self, seat: Seat, said: Said) -> dict[str, Any]:
         """Keeps what was said; then the next case, and what is known of the last where it was practice."""
         case_id = self._case_id(seat, said.item)
-        self.desk.save(
-            seat,
-            case_id,
-            label=said.label,
-            skipped=said.skipped,
-            rule=said.rule,
-            note=said.note,
-            evidence=self._evidence(seat, case_id, said.evidence),
-            seconds=said.seconds,
-            client_id=said.client_id,
-        )
+        with _unnamed():
+            self.desk.save(
+                seat,
+                case_id,
+                label=said.label,
+                skipped=said.skipped,
+                rule=said.rule,
+                note=said.note,
+                evidence=self._evidence(seat, case_id, said.evidence),
+                seconds=said.seconds,
+                client_id=said.client_id,
+            )
         return {**self.state(seat), "practice": self._practice(seat, case_id, said)}
 
-    def undo(self, seat: Seat) -> dict[str, Any]:
-        """Takes back what the person said last; that case again, or the next one where there was nothing."""
-        return self.state(seat, self.desk.undo(seat))
+    def undo(self, seat: Seat, number: int) -> dict[str, Any]:
+        """Takes back what the person said last, `number`, once however often it is asked; that case again."""
+        with _unnamed():
+            case_id = self.desk.undo(seat, number)
+        return self.state(seat, case_id)
 
     def _is_let_in(self, seat: Seat) -> bool:
         return self._only is None or seat.session_id == self._only
@@ -112,7 +117,7 @@ class Labelling:
             return ()
         ask = self.desk.ask(seat, case_id)
         turns = () if ask is None or ask.conversation is None else ask.conversation.turns
-        missing = [f"turn {turn} is not shown" for turn, _ in quotes if not 0 <= turn < len(turns)]
+        missing = [f"turn {shorten(turn, 40)} is not shown" for turn, _ in quotes if not 0 <= turn < len(turns)]
         if missing:
             raise DataError("can't be kept", where="evidence", problems=missing)
         return tuple(Evidence(quote, turn, _is_said(quote, turns[turn])) for turn, quote in quotes)
@@ -127,6 +132,15 @@ class Labelling:
         return {"said": str(said.label), "known": ask.known}
 
 
+@contextmanager
+def _unnamed() -> Iterator[None]:
+    """Errors say nothing of the case: an id of a file may say what is known of it."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(error.what, fix=error.fix, problems=error.problems) from None
+
+
 def _is_said(quote: str, turn: Turn) -> bool:
     """Do these words stand in what the page shows of a turn?"""
     return any(quote in text for text in (turn.text, *(event.text for event in turn.events)))
@@ -135,6 +149,17 @@ def _is_said(quote: str, turn: Turn) -> bool:
 def key_of(seat: Seat) -> str:
     """The key of a seat."""
     return seat_key(seat.session_id, seat.annotator, seat.adjudicates)
+
+
+def number_of(body: dict[str, Any]) -> int:
+    """The label that a body asks to take back."""
+    number = body.get("last")
+    problems = unknown_keys(body, ("last",))
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < _MOST_LABELS:
+        problems.append("`last` must be the number that came with the case")
+    if problems:
+        raise DataError("can't be taken back", where="body", problems=problems)
+    return int(number)  # type: ignore[arg-type]
 
 
 def said_of(body: dict[str, Any]) -> Said:
@@ -166,8 +191,7 @@ def _text(body: dict[str, Any], name: str, problems: list[str]) -> str:
 
 
 def _is_time(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0 <= value <= 86_400  # type: ignore[arg-type, operator]
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 86_400
 
 
 def _quotes(given: object, problems: list[str]) -> tuple[tuple[int, str], ...]:
@@ -233,7 +257,9 @@ def add_routes(app: Any, labelling: Labelling) -> None:
         methods=["POST"],
     )
     app.add_route(
-        "/label/{key}/api/undo", answering(lambda seat, _: labelling.undo(seat), reads_body=True), methods=["POST"]
+        "/label/{key}/api/undo",
+        answering(lambda seat, body: labelling.undo(seat, number_of(body)), reads_body=True),
+        methods=["POST"],
     )
 
 

@@ -48,13 +48,16 @@ def label_page(topic: Topic, seat: Seat, address: str) -> Page:
     return Page(html, _served(page_policy(scripts, connects=True)))
 
 
-def front_page() -> Page:
-    """What stands at the root."""
+def front_page(*, classifies: bool) -> Page:
+    """What stands at the root; `classifies`: where backends may ask as well."""
+    backends = (
+        f"Backends ask POST /v1/classify (with the token in {TOKEN_NAME}, where there is one); GET /healthz says how"
+        " the server is."
+    )
     return _message(
         "llmclf is running",
         "To label, open the link you were given: it is yours alone, and ends here once it was opened.",
-        f"Backends ask POST /v1/classify (with the token in {TOKEN_NAME}, where there is one); GET /healthz says how"
-        " the server is.",
+        *([backends] if classifies else []),
     )
 
 

@@ -6,7 +6,7 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,14 +22,14 @@ _BACKLOG = 2048
 def serve(
     app: Any, host: str = "127.0.0.1", port: int = 8321, *, on_ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serves `app` (of `make_app`) until SIGTERM or Ctrl-C; what is under way then has 30 seconds to end.
+    """Serves `app` (of `make_app`, `make_label_app`) until SIGTERM or Ctrl-C; what is under way then has 30 seconds.
 
     Port 0 takes a free one. `on_ready` is told the address, with the app's root path, once connections are taken.
     No request is logged: links carry tokens. Raises ConfigError where the port is taken, or where other machines
     could reach an app without a token.
     """
     uvicorn = _uvicorn()
-    if not is_loopback(host) and not app.state.has_token:
+    if not is_loopback(host) and not app.state.for_others:
         raise ConfigError("an app without a token is for this machine alone", got=host, fix=f"set {TOKEN_NAME}")
     with _listening(host, port) as listener:
         bound = listener.getsockname()[1]
@@ -49,13 +49,15 @@ def serve(
             server.run(sockets=[listener])
 
 
-def links(desk: Desk, session_id: str, base_url: str) -> dict[str, str]:
+def links(desk: Desk, session_id: str, base_url: str, *, people: Collection[str] | None = None) -> dict[str, str]:
     """A link for each person of a session, by name; each carries a fresh token and is for that person alone.
 
-    `base_url` is what people's browsers call the server, root path included.
+    `base_url` is what people's browsers call the server, root path included. `people`: for these alone; ConfigError
+    for one who takes no part.
     """
     session = desk.session(session_id)
-    people = dict.fromkeys([*session.annotators, *([session.adjudicator] if session.adjudicator else [])])
+    if people is None:
+        people = dict.fromkeys([*session.annotators, *([session.adjudicator] if session.adjudicator else [])])
     base = base_url.rstrip("/")
     return {name: f"{base}/enter/{desk.link_token(session.id, name)}" for name in people}
 

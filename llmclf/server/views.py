@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llmclf.calibration.asks import Ask, Progress
+from llmclf.calibration.case_names import case_name
 from llmclf.calibration.session import Session
 from llmclf.types import Annotation, Conversation, Rubric
 
@@ -29,11 +29,6 @@ class Topic:
         cases = {case_name(session.id, item.case.id): item.case.id for item in session.items}
         practice = frozenset(item.case.id for item in session.items if item.split == "practice")
         return cls(session.name, session.rubric, cases, practice)
-
-
-def case_name(session_id: str, case_id: str) -> str:
-    """A name for a case that says nothing of it."""
-    return hashlib.sha256(f"{session_id}\0{case_id}".encode()).hexdigest()[:16]
 
 
 def ask_view(ask: Ask, session_id: str, rubric: Rubric) -> dict[str, Any]:

@@ -18,7 +18,19 @@ _COLUMNS = (
     "thinking", "cost_nano", "latency_seconds", "call_id", "cached", "simulated", *USAGE_COUNTS,
 )  # fmt: skip
 _INSERT = f"INSERT INTO judgments ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_NEWEST = "SELECT max(judgment_id) FROM judgments WHERE {where} GROUP BY case_id, probe, repeat"
+# Of the fingerprint that judged last: its newest answer, or its newest failure where it has none.
+_NEWEST = """
+SELECT judgment_id FROM (
+  SELECT judgment_id, row_number() OVER (
+    PARTITION BY case_id, probe, repeat ORDER BY last DESC, verdict IS NULL, judgment_id DESC
+  ) AS place
+  FROM (
+    SELECT judgment_id, case_id, probe, repeat, verdict,
+           max(judgment_id) OVER (PARTITION BY case_id, probe, repeat, fingerprint) AS last
+    FROM judgments WHERE {where}
+  )
+) WHERE place = 1
+"""
 _SELECT = "SELECT * FROM judgments WHERE judgment_id IN ({newest}) ORDER BY judgment_id"
 
 
@@ -46,7 +58,10 @@ def read_judgments(
     run_id: str | None,
     case_ids: Sequence[str] | None,
 ) -> list[Judgment]:
-    """The newest judgment of each (case, probe, repeat) that fits what is given, in the order they were made."""
+    """The newest judgment of each (case, probe, repeat) that fits what is given, in the order they were made.
+
+    Of several of one fingerprint an answer counts before a failure, also a later one: asking again has not unsaid it.
+    """
     wanted = {"judge": judge, "fingerprint": fingerprint, "probe": probe, "repeat": repeat, "run_id": run_id}
     given = {name: value for name, value in wanted.items() if value is not None}
     where = [f"{name} = ?" for name in given]

@@ -49,6 +49,14 @@ _LAST = """
 SELECT * FROM session_labels WHERE session_id = ? AND annotator = ? AND undone_at IS NULL
 ORDER BY label_id DESC LIMIT 1
 """
+_NUMBER = """
+SELECT count(*) AS number FROM session_labels WHERE session_id = ? AND annotator = ? AND label_id <= (
+  SELECT max(label_id) FROM session_labels WHERE session_id = ? AND annotator = ? AND undone_at IS NULL
+)
+"""
+_NUMBERED = """
+SELECT * FROM session_labels WHERE session_id = ? AND annotator = ? ORDER BY label_id LIMIT 1 OFFSET ?
+"""
 _LOOKS = """
 SELECT count(*) AS n FROM (
   SELECT DISTINCT looks.fingerprint, (
@@ -111,14 +119,25 @@ def insert_labels(session_id: str, labels: Sequence[Row], refuse: Refuse) -> Cal
 
 
 def undo_last(
-    session_id: str, annotator: str, refuse: Refuse
+    session_id: str, annotator: str, refuse: Refuse, number: int | None = None
 ) -> Callable[[sqlite3.Connection], tuple[str | None, str]]:
-    """Work for the writer: takes back what a person said last; (its case or None, why it can't be)."""
+    """Work for the writer: takes back what a person said last; (its case or None, why it can't be).
+
+    `number` (of `read_last`) is the label that is meant: taken back before, it is not taken back again.
+    """
 
     def work(connection: sqlite3.Connection) -> tuple[str | None, str]:
         if _is_closed(connection, session_id):
             return None, CLOSED
         last = _all(connection, _LAST, (session_id, annotator))
+        if number is not None:
+            meant = _all(connection, _NUMBERED, (session_id, annotator, number - 1)) if number > 0 else []
+            if not meant:
+                return None, "there is no such label"
+            if meant[0]["undone_at"] is not None:
+                return str(meant[0]["case_id"]), ""
+            if meant[0]["label_id"] != last[0]["label_id"]:
+                return None, "another label was saved since"
         if not last:
             return None, ""
         problem = refuse(last[0], _active(connection, last[0]))
@@ -129,6 +148,12 @@ def undo_last(
         return str(last[0]["case_id"]), ""
 
     return work
+
+
+def rehearse(connection: sqlite3.Connection) -> None:
+    """Work for the writer: writes a row to the disk and takes it away again, to see whether that can be done."""
+    connection.execute(_TOKEN, ("", "", "", "", utc_text()))
+    connection.execute("DELETE FROM session_tokens WHERE token_sha256 = ''")
 
 
 def insert_token(digest: str, session_id: str, annotator: str, kind: str) -> Callable[[sqlite3.Connection], None]:
@@ -238,6 +263,11 @@ def read_labels(rows: Rows, session_id: str, case_id: str | None = None) -> list
     if case_id is not None:
         sql, values = f"{sql} AND case_id = ?", [*values, case_id]
     return _loaded(rows(f"{sql} ORDER BY label_id", values))
+
+
+def read_last(rows: Rows, session_id: str, annotator: str) -> int:
+    """Which of a person's labels is the last that was not undone, from 1, undone ones counted; 0: there is none."""
+    return int(rows(_NUMBER, (session_id, annotator, session_id, annotator))[0]["number"])
 
 
 def read_seat(rows: Rows, digest: str) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ CANNOT_TELL = "cannot_tell"
 FAILED = "(failed)"
 """What counts of verdicts call a case without one: no name of a verdict has parentheses."""
 RECORDED = "recorded"
-"""The fingerprint of a judge whose judgments were made elsewhere."""
+"""How the fingerprint of a judge begins whose judgments were made elsewhere; a hash of its verdicts follows."""
 _STRICT = {"extra": "forbid"}
 
 
@@ -129,7 +129,8 @@ class Judgment:
     """`Case.id`."""
     judge: str
     fingerprint: str
-    """Hash of everything that decides what the judge says, or `recorded`."""
+    """Hash of everything that decides what the judge says; `recorded-` and a hash of its verdicts, where it is
+    not known what decided them."""
     verdict: str | None = None
     """One of the closed set, or `cannot_tell`; None: failed."""
     reason: str = ""

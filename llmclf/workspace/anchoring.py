@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmclf.calibration.anchor_sets import AnchorSet, anchor_set, anchors_of_session, anchors_path, read_anchors
+from llmclf.calibration.anchor_sets import (
+    AnchorSet,
+    Drawn,
+    anchor_set,
+    anchors_of_session,
+    anchors_path,
+    read_anchors,
+)
 from llmclf.calibration.anchors import AnchorMove, split_move, stamps_of, version_of
 from llmclf.calibration.desk import Desk
 from llmclf.errors import ConfigError
@@ -39,6 +46,8 @@ class AnchorReading(Shown):
             "anchors": len(self.anchors.cases),
             "source": self.anchors.source,
             "sha256": self.anchors.sha256,
+            "design": self.anchors.design,
+            "unlike_traffic": self.anchors.unlike_traffic,
             "now": version_of(self.judgments),
             "failed": sum(one.verdict is None for one in self.judgments),
             "note": self.note,
@@ -65,19 +74,26 @@ class AnchorReading(Shown):
 def take_anchors(judge: Judge, source: str, *, conversations: str | None = None) -> AnchorSet:
     """The test cases of a session, or a file of cases (JSON Lines), as anchors of `judge`; nothing is written yet.
 
-    `conversations` is the file with those that a file's cases are about. DataError where a case can't be shown to it.
+    Of a session's cases it is kept how each was drawn; a file of cases counts as picked by hand, so that a move of a
+    rate is not split by it. `conversations` is the file with those that a file's cases are about. DataError where a
+    case can't be shown to it.
     """
     _check_asks(judge)
     runtime = judge.runtime
+    design, drawn = "", dict[str, Drawn]()
     if source.endswith(_FILES):
         found = read_cases(source, judge.rubric, runtime, conversations=conversations)
         cases, texts, name = list(found.cases), dict(found.conversations), source
     else:
         desk = Desk(runtime.store)
-        name = desk.session(source).id
+        session = desk.session(source)
+        name, design = session.id, session.design
         cases, texts = anchors_of_session(desk, name)
+        items = {item.case.id: item for item in session.items}
+        drawn = {case.id: Drawn(items[case.id].stratum, items[case.id].inclusion_probability) for case in cases}
     judge.check_cases(cases, texts)
-    return anchor_set(anchors_path(runtime.workspace, judge.name), judge.name, name, cases, texts)
+    path = anchors_path(runtime.workspace, judge.name)
+    return anchor_set(path, judge.name, name, cases, texts, design=design, drawn=drawn)
 
 
 def anchors_of(judge: Judge) -> AnchorSet:
@@ -105,7 +121,7 @@ def judge_anchors(
 
     Each reading is a fresh repeat, so that no answer comes from the cache and a new version behind the vendor's name
     shows; one that was killed or stopped by a cap is continued. Rates are (positive verdicts, verdicts) in the traffic
-    before and after the change: with both, the move between them is split.
+    before and after the change: with both, the move between them is split, where the anchors stand for the traffic.
     """
     repeat = _repeat(judge, anchors)
     earlier = _earlier(judge, anchors, repeat)
@@ -115,7 +131,17 @@ def judge_anchors(
         note = f"no anchor has a verdict from {side}: there is nothing to compare yet"
         return AnchorReading(anchors, tuple(made), None, note)
     groups = {case.id: case.own_group for case in anchors.cases}
-    move = split_move(earlier, made, before_rate, after_rate, targets=judge.rubric.targets, groups=groups, seed=seed)
+    move = split_move(
+        earlier,
+        made,
+        before_rate,
+        after_rate,
+        targets=judge.rubric.targets,
+        groups=groups,
+        weights=anchors.weights,
+        unlike_traffic=anchors.unlike_traffic,
+        seed=seed,
+    )
     note = "the judge or its version changed"
     if move.before == move.after:
         note = "the same judge and version answered: what changed is chance, or a change that nobody announced"
@@ -123,7 +149,7 @@ def judge_anchors(
 
 
 def _check_asks(judge: Judge) -> None:
-    if judge.fingerprint == RECORDED:
+    if judge.fingerprint.startswith(RECORDED):
         raise ConfigError("its verdicts were made elsewhere: it can't be asked again", where=judge.name)
 
 

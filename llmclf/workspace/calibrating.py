@@ -10,6 +10,7 @@ from statistics import median
 from llmclf.calibration.desk import Desk
 from llmclf.calibration.drawing import DESIGNS, Drawn, draw
 from llmclf.calibration.expected import Assumed
+from llmclf.calibration.opening import alike_names
 from llmclf.calibration.plan import SECONDS_A_LABEL, People, SessionPlan, plan_session as make_plan
 from llmclf.calibration.session import Session, SessionDesign
 from llmclf.errors import ConfigError, nearest
@@ -170,8 +171,9 @@ def _known_design(design: str) -> SessionDesign:
 def _drawn(subject: Subject, pool: Pool, wanted: Wanted, name: str, items: str) -> Drawn:
     """The draw; ConfigError that also says how to get what is missing."""
     share = wanted.align_share
+    alike = alike_names([*wanted.annotators, *([wanted.adjudicator] if wanted.adjudicator else [])])
     try:
-        return draw(
+        drawn = draw(
             pool.cases,
             subject.rubric,
             design=wanted.design,
@@ -187,7 +189,10 @@ def _drawn(subject: Subject, pool: Pool, wanted: Wanted, name: str, items: str) 
     except ConfigError as error:
         needs = any("by_verdict needs" in problem for problem in error.problems)
         fix = _judging(subject, name, items) if needs else ""
-        raise ConfigError(error.what, where=error.where, problems=error.problems, fix=fix) from None
+        raise ConfigError(error.what, where=error.where, problems=[*error.problems, *alike], fix=fix) from None
+    if alike:
+        raise ConfigError("no session can be drawn so", where=subject.rubric.name, problems=alike)
+    return drawn
 
 
 def _judging(subject: Subject, name: str, items: str) -> str:

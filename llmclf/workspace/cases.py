@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from llmclf.calibration.session_rows import visible
 from llmclf.config import files, load_task
 from llmclf.config.mistakes import validated
 from llmclf.data.files import byte_lines
@@ -18,6 +19,8 @@ from llmclf.data.parse import decoded
 from llmclf.data.pasted import read_any
 from llmclf.data.problems import Fault
 from llmclf.errors import ConfigError, DataError
+from llmclf.judges.loading import load_judge
+from llmclf.judges.recorded import RecordedJudge
 from llmclf.llm.runtime import Runtime
 from llmclf.types import Case, Conversation, Dataset, Example, Item, Prediction, Predictions, Rubric, Task, content_hash
 from llmclf.workspace.run_results import KINDS, LAST, find_run, run_result
@@ -70,6 +73,9 @@ def read_cases(
     dataset: the labels that people gave, or its items alone. `unit` "turn" makes a case of each turn of the bot where
     the source names no items. `conversations` is a file with them, `dataset` stands in for a run's own.
 
+    A case's id follows from the words that the rubric sees, so that a verdict on other words of a conversation of the
+    same id is none on this case. Cases of a file keep theirs; a recorded judge's are the items that its file names.
+
     Raises ConfigError where the source can't show what the rubric sees, DataError with every bad line, or where no
     case is left.
     """
@@ -77,7 +83,7 @@ def read_cases(
     if items == LAST or items.startswith(RUN):
         found = _of_run(items.removeprefix(RUN), rubric, runtime, given, dataset)
     elif items.endswith((".jsonl", ".jsonl.gz")):
-        found = _of_file(_path(items, runtime), rubric, given, unit)
+        found = _of_file(_path(items, runtime), rubric, runtime, given, unit)
     else:
         found = _of_dataset(load_dataset(items, runtime.workspace), rubric, runtime, unit)
     if not found.cases:
@@ -109,7 +115,7 @@ def _of_run(
                 where=f"run {name}",
                 fix="give the file they came from: --conversations FILE",
             )
-    return _collected(_predicted(predictions, task, rubric, groups), known)
+    return _collected(_predicted(predictions, task, rubric, groups), known, rubric, runtime)
 
 
 def _predicted(
@@ -153,12 +159,12 @@ def _shown_of(prediction: Prediction, task: Task, rubric: Rubric) -> Iterator[di
 def _of_dataset(data: Dataset, rubric: Rubric, runtime: Runtime, unit: str) -> Cases:
     """The labels that people gave in a dataset; its items where the rubric sees the conversation alone."""
     if rubric.sees == ("conversation",):
-        return _collected(_items(data, rubric, unit), data.conversations)
+        return _collected(_items(data, rubric, unit), data.conversations, rubric, runtime)
     _check_shown(rubric, _OF_LABELS, f"dataset {data.name}", "a person's label")
     here = set(files.listing("task", runtime.workspace))
     named = {task for example in data.examples for _, _, task, _ in _labels(example)}
     tasks = {name: load_task(name, runtime.workspace) for name in named & here}
-    return _collected(_labelled(data, tasks, rubric), data.conversations)
+    return _collected(_labelled(data, tasks, rubric), data.conversations, rubric, runtime)
 
 
 def _items(data: Dataset, rubric: Rubric, unit: str) -> Iterator[Case]:
@@ -196,12 +202,12 @@ def _labels(example: Example) -> Iterator[tuple[str, str, str, str]]:
             yield label, example.note, task, ""
 
 
-def _of_file(path: Path, rubric: Rubric, given: Mapping[str, Conversation], unit: str) -> Cases:
+def _of_file(path: Path, rubric: Rubric, runtime: Runtime, given: Mapping[str, Conversation], unit: str) -> Cases:
     """Cases from JSON Lines; or conversations, for a rubric that sees nothing else."""
     rows = [(number, decoded(raw)) for number, raw in byte_lines(path) if raw.strip()]
     if rubric.sees == ("conversation",) and any(isinstance(row, dict) and "turns" in row for _, row in rows):
         conversations = {one.id: one for one in read_any(path)}
-        return _collected(_whole(conversations.values(), unit), {**conversations, **given})
+        return _collected(_whole(conversations.values(), unit), {**conversations, **given}, rubric, runtime)
     cases, problems = list[Case](), list[str]()
     adapter = TypeAdapter(Case)
     for number, row in rows:
@@ -243,13 +249,18 @@ def _case(
     metadata: Mapping[str, str | int | float | bool | None] = {},
     of: str = "",
 ) -> Case:
-    """The case of an item; its id follows from what is shown, so that the same again is the same case."""
+    """The case of an item; its id follows from what is shown, so that the same again is the same case.
+
+    What of the conversation is shown comes into it in `_collected`.
+    """
     mark = f":{content_hash((dict(shown), of))[:_DIGITS]}" if shown else ""
     return Case(f"{item}{mark}", item.conversation_id, item.turn, dict(shown), group, label, dict(metadata))
 
 
-def _collected(found: Iterable[Case | str], conversations: Mapping[str, Conversation]) -> Cases:
-    """Cases, each once, and why others are none."""
+def _collected(
+    found: Iterable[Case | str], conversations: Mapping[str, Conversation], rubric: Rubric, runtime: Runtime
+) -> Cases:
+    """Cases, each once, named by the words that the rubric sees; and why others are none."""
     cases: dict[str, Case] = {}
     left_out: Counter[str] = Counter()
     for one in found:
@@ -258,7 +269,28 @@ def _collected(found: Iterable[Case | str], conversations: Mapping[str, Conversa
         else:
             cases.setdefault(one.id, one)
     wanted = {case.conversation_id for case in cases.values()}
-    return Cases(tuple(cases.values()), {key: conversations[key] for key in wanted & conversations.keys()}, left_out)
+    texts = {key: conversations[key] for key in wanted & conversations.keys()}
+    by_words = "conversation" in rubric.sees and not _was_recorded(rubric, runtime)
+    named = (_named(case, texts, rubric) if by_words else case for case in cases.values())
+    return Cases(tuple(named), texts, left_out)
+
+
+def _named(case: Case, texts: Mapping[str, Conversation], rubric: Rubric) -> Case:
+    """The case with an id that other words of a conversation of this id don't have: verdicts are on words."""
+    conversation = texts.get(case.conversation_id)
+    if conversation is None:
+        return case
+    turns = visible(conversation, rubric, case.turn).turns
+    return replace(case, id=f"{case.item}:{content_hash((case.id, turns))[:_DIGITS]}")
+
+
+def _was_recorded(rubric: Rubric, runtime: Runtime) -> bool:
+    """True for a judge whose verdicts, or those of a panel's member, were made elsewhere: they name items alone."""
+    try:
+        judge = load_judge(rubric.name, runtime=runtime, workspace=runtime.workspace)
+    except ConfigError:
+        return False  # a rubric of the caller's own
+    return any(isinstance(member, RecordedJudge) for member in judge.members)
 
 
 def _check_shown(rubric: Rubric, names: tuple[str, ...], where: str, what: str) -> None:

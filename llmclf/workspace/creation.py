@@ -280,7 +280,12 @@ _README = """\
 4. `llmclf data sample data/conversations.jsonl --task {name} --n 400 --sheet data/labels.csv --out data/sample.json`:
    draws conversations to label, and writes a sheet. Fill in the column `label`, then
    `llmclf data labels import data/labels.csv --sample data/sample.json --task {name} --out data/labels.jsonl`.
-5. `configs/datasets/{name}.toml`: set `labels`, and replace its `[design]` by the one that `labels import` printed.
+   Two people label in the browser instead of a sheet, blind and each on their own, and a third decides where they
+   differ: `llmclf calibrate start {name} --items {name} --annotators ana,ben --adjudicator cara --plan` says what that
+   takes; without `--plan` it begins. Then `llmclf calibrate label`, `llmclf calibrate report` for how far they agree,
+   and `llmclf calibrate export last data/labels.jsonl --examples` in place of `labels import`.
+5. `configs/datasets/{name}.toml`: set `labels`, and replace its `[design]` by the one that `labels import` or
+   `calibrate export` printed.
 6. `configs/classifiers/{name}_keyword.toml`: patterns. `llmclf evaluate {name}_keyword --dataset {name}`
 7. `llmclf evaluate {name}_probe --dataset {name}`: trains and tests by cross-validation.
 8. `configs/classifiers/{name}.toml` and `prompts/{name}/v1.txt`: a vendor's model. `llmclf sweep plan {name}` says

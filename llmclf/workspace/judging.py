@@ -24,7 +24,7 @@ from llmclf.llm.runtime import Runtime
 from llmclf.sweeps.money import cap_reached
 from llmclf.sweeps.plan import plan_requests
 from llmclf.sweeps.planned import Plan
-from llmclf.types import CANNOT_TELL, RECORDED, Case, Conversation, Judgment, content_hash
+from llmclf.types import CANNOT_TELL, Case, Conversation, Judgment, content_hash
 from llmclf.types.judgment import Probe
 from llmclf.workspace.cases import Cases, cases_of, read_cases
 from llmclf.workspace.provenance import git_sha, versions
@@ -116,6 +116,8 @@ class Imported:
     is_new: bool
     """True where the file was written just now."""
     run_id: str
+    changed: int = 0
+    """Verdicts that are not those of the import before; any makes it another judge, with another fingerprint."""
 
 
 def import_recorded(
@@ -130,8 +132,9 @@ def import_recorded(
     """Judgments of a JSON Lines file as those of the judge `name`, whose file is made where there is none.
 
     A new judges/NAME.toml holds the verdicts that were seen, those of `positive` as targets. `source` is what the
-    file calls the judge, where that is not `name`. Nothing is written where a line is bad. Raises ConfigError where no
-    `positive` is given for a new judge, or the judge of that name is not of kind recorded.
+    file calls the judge, where that is not `name`. Nothing is written where a line is bad. An import that changes a
+    verdict makes it another judge: uncalibrated, and of what was imported before it knows nothing. Raises ConfigError
+    where no `positive` is given for a new judge, or the judge of that name is not of kind recorded.
     """
     workspace = runtime.workspace or Path()
     is_new = name not in files.listing("judge", workspace)
@@ -151,16 +154,23 @@ def import_recorded(
             fix=f"it says {', '.join(sorted(made.rubric.targets))}; leave --positive out, or change the file",
         )
     recording = read_recording(path, name, made.rubric, source=source)
+    fingerprint, changed = made.fingerprint_with(recording.judgments)
     run_id = runtime.store.start_run(
         "judge",
-        inputs_hash=content_hash((name, RECORDED, [judgment.case for judgment in recording.judgments])),
-        config={"judge": name, "name": name, "fingerprint": RECORDED, "imported_from": Path(path).name},
+        inputs_hash=content_hash((made.name, fingerprint, [judgment.case for judgment in recording.judgments])),
+        config={
+            "judge": made.name,
+            "name": made.name,
+            "fingerprint": fingerprint,
+            "imported_from": Path(path).name,
+        },
         versions=versions(),
     )
-    runtime.store.add_judgments(run_id, [made.stamped(one) for one in recording.judgments], items=recording.items)
-    runtime.store.finish_run(run_id, "done", result=figures(recording.judgments))
+    judgments = made.stamped_as(fingerprint, recording.judgments)
+    runtime.store.add_judgments(run_id, judgments, items=recording.items)
+    runtime.store.finish_run(run_id, "done", result=figures(judgments))
     found = files.find("judge", name, workspace)
-    return Imported(made, recording, found.path, is_new, run_id)
+    return Imported(made, replace(recording, judgments=tuple(judgments)), found.path, is_new, run_id, changed)
 
 
 def figures(judgments: Sequence[Judgment]) -> dict[str, Any]:

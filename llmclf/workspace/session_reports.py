@@ -17,13 +17,13 @@ from llmclf.config import load_task
 from llmclf.errors import ConfigError
 from llmclf.judges.base import Judge
 from llmclf.judges.loading import load_judge
-from llmclf.judges.status import CalibrationStatus, write_status
+from llmclf.judges.status import CalibrationStatus, read_status, short_of, write_status
 from llmclf.llm.runtime import Runtime
 from llmclf.store.moments import utc_text
 from llmclf.sweeps.planned import Plan
-from llmclf.types import Bar, Case, Conversation, Judgment, Prediction, Rubric
+from llmclf.types import Bar, Conversation, Judgment, Prediction, Rubric
 from llmclf.workspace import judging
-from llmclf.workspace.cases import cases_of
+from llmclf.workspace.session_missing import how_to_judge, kept_conversations, left_of, missing_cases
 from llmclf.workspace.session_pool import predictions_of, verdict_of
 
 
@@ -44,10 +44,12 @@ def report(
     `judge` is the one that the session is about, if nothing else is said; a task's session without one gives the
     card of the people alone. `run` (`RUN`, `RUN/CELL`, `last`) holds a classifier's predictions against the people
     instead. Cases that the judge has not judged are left out and counted; `missing_from` names the items that the
-    session was begun with, and has them judged, which may cost money.
+    session was begun with, or is "session" for the words that it keeps and people saw; it has them judged, which may
+    cost money.
 
     On the test split the result is kept in calibration/JUDGE/, and decides how the judge's judgments are shown from
-    then on. Raises ConfigError where there is no such session, or its verdicts are not those of the judge any more.
+    then on, until a session that was begun later says otherwise. Labels by another guideline than the file's calibrate
+    nothing. Raises ConfigError where there is no such session, or its verdicts are not those of the judge any more.
     """
     desk = Desk(runtime.store)
     session = desk.session(session_id)
@@ -61,14 +63,18 @@ def report(
         found = _loaded(judge or session.name, runtime)
         said = _of_judge(session, scored, found, runtime, missing_from, conversations)
     labelled = desk.labelled(session.id)
-    flags = _changed(session, found, runtime)
+    changed = _changed(session, labelled, found, runtime)
     costs: dict[str, Any] = {"split": split, "reviewer_usd_per_hour": reviewer_usd_per_hour, "seed": seed}
     if said is None:
-        return make_card(session, labelled, (), flags=flags, **costs)
+        return make_card(session, labelled, (), flags=changed, **costs)
     held = [one for one in labelled if one.item.split == split]
     bar = found.bar if found else Bar()
-    others = _others(session, found, scored, runtime)
-    # Its population counts the verdicts of the judge it began with; another may have the same fingerprint: "recorded".
+    beside: dict[str, Any] = {
+        "others": _others(session, found, scored, runtime),
+        "conversations": kept_conversations(session, runtime),
+    }
+    later = _later_status(session, found, runtime) if found and split == "test" else ()
+    # Its population counts the verdicts of the judge it began with; another may have the same fingerprint: recorded.
     known = session if said.name == session.name else replace(session, fingerprint="")
     made = make_card(
         known,
@@ -78,11 +84,12 @@ def report(
         bar=bar,
         judged=said.judged,
         looks=desk.look(session.id, said.name, said.judgments[0].fingerprint, split),
-        flags=(*flags_of(held, said.judgments, session.rubric, others=others, bar=bar, seed=seed), *flags),
+        flags=(*flags_of(held, said.judgments, session.rubric, bar=bar, seed=seed, **beside), *changed, *later),
         **costs,
     )
-    if found is not None and split == "test":
-        _keep(made, found, runtime)
+    made = _at_most(made, changed)
+    if found is not None and split == "test" and not later:
+        _keep(made, session, found, runtime)
     return made
 
 
@@ -99,8 +106,8 @@ def plan_report(
     session = Desk(runtime.store).session(session_id)
     found = _loaded(judge or session.name, runtime)
     scored = [item for item in session.items if item.split == split]
-    left = _left(scored, _stored(found, scored, runtime))
-    cases, texts = _missing(found, left, missing_from, runtime, conversations)
+    left = left_of(scored, _stored(found, scored, runtime))
+    cases, texts = missing_cases(session, found, left, missing_from, runtime, conversations)
     return judging.plan_judging(cases, found, conversations=texts)
 
 
@@ -119,10 +126,12 @@ def calibrate(
     `annotations` is the id of a session (then this is `report`), or labelled cases of your own, which count as drawn
     at random. Of those the judge's `judgments` are given, or in the store; the rest is judged now, under the
     runtime's cap, with `conversations` by id where its rubric sees them. Nothing is kept of cases of your own.
+    ConfigError where `judgments` or `conversations` come with a session, whose own are in the store.
     """
     found = _loaded(judge, runtime)
     kept_by = runtime or found.runtime
     if isinstance(annotations, str):
+        _check_alone(annotations, judgments, conversations)
         return report(annotations, found, runtime=kept_by, split=split, seed=seed)
     items = tuple(one.item for one in annotations)
     people = tuple(dict.fromkeys(said.annotator for one in annotations for said in one.annotations))
@@ -137,8 +146,14 @@ def calibrate(
     if left and judgments is None:
         said += judging.judge(left, found, conversations=conversations or {}, runtime=kept_by)
     held = [one for one in annotations if one.item.split == split]
-    flags = flags_of(held, said, found.rubric, bar=found.bar)
-    return make_card(session, annotations, said, judge=found.name, bar=found.bar, split=split, flags=flags, seed=seed)
+    others = _others(session, found, scored, kept_by)
+    changed = _changed(session, annotations, found, kept_by)
+    flags = (
+        *flags_of(held, said, found.rubric, others=others, conversations=conversations, bar=found.bar, seed=seed),
+        *changed,
+    )
+    made = make_card(session, annotations, said, judge=found.name, bar=found.bar, split=split, flags=flags, seed=seed)
+    return _at_most(made, changed)
 
 
 @dataclass(frozen=True)
@@ -178,42 +193,20 @@ def _of_judge(
             got=", ".join(judge.rubric.names),
             fix="begin a session for the judge as it is now",
         )
+    if not scored:
+        raise ConfigError("no case of the session is of this split", where=f"session {session.id}")
     said = _stored(judge, scored, runtime)
-    left = _left(scored, said)
+    left = left_of(scored, said)
     if left and missing_from is not None:
-        cases, texts = _missing(judge, left, missing_from, runtime, conversations)
+        cases, texts = missing_cases(session, judge, left, missing_from, runtime, conversations)
         said += judging.judge(cases, judge, conversations=texts, runtime=runtime)
     elif len(left) == len(scored):
         raise ConfigError(
-            f"{judge.name} as it is now ({judge.fingerprint[:12]}) has judged no case of the session",
+            f"{judge.name} as it is now ({short_of(judge.fingerprint)}) has judged no case of the session",
             where=f"session {session.id}",
-            fix=f"llmclf judge run {judge.name} --items ITEMS, or --judge-missing ITEMS, with what it was begun with",
+            fix=how_to_judge(session, judge, scored[0].split),
         )
     return _SaidOf(judge.name, tuple(said), _judged(session, judge, runtime))
-
-
-def _left(scored: Sequence[SessionItem], said: Sequence[Judgment]) -> list[Case]:
-    """The cases that the judge has not judged as they are."""
-    plain = {one.case for one in said if not one.probe and one.repeat == 0}
-    return [item.case for item in scored if item.case.id not in plain]
-
-
-def _missing(
-    judge: Judge, left: Sequence[Case], items: str, runtime: Runtime, conversations: str | None
-) -> tuple[list[Case], dict[str, Conversation]]:
-    """The cases to judge, in the words of `items` (the store's may be redacted), and their conversations."""
-    unit = "turn" if any(case.turn is not None for case in left) else "conversation"
-    cases, texts = cases_of(items, judge.rubric, runtime, conversations=conversations, unit=unit)
-    ids = {case.id for case in left}
-    chosen = [case for case in cases if case.id in ids]
-    if len(chosen) < len(left):
-        raise ConfigError(
-            f"{len(left) - len(chosen)} of {len(left)} cases that are not judged yet are not among these items",
-            where="--judge-missing",
-            got=items,
-            fix="name the items that the session was begun with",
-        )
-    return chosen, texts
 
 
 def _judged(session: Session, judge: Judge, runtime: Runtime) -> Mapping[str, int] | None:
@@ -304,16 +297,28 @@ def _same_verdicts(one: Rubric, other: Rubric) -> bool:
     return set(one.names) == set(other.names) and one.targets == other.targets and ordered
 
 
-def _changed(session: Session, judge: Judge | None, runtime: Runtime) -> tuple[Flag, ...]:
+def _changed(
+    session: Session, labelled: Sequence[LabelledCase], judge: Judge | None, runtime: Runtime
+) -> tuple[Flag, ...]:
     """That people labelled by another guideline than the file has now, where it is so."""
     now = judge.rubric if judge else _task_rubric(session, runtime)
-    if now is None or now.guideline.version == session.rubric.guideline.version:
+    read = {said.guideline for one in labelled for said in (*one.annotations, one.adjudication) if said is not None}
+    if now is None or {session.rubric.guideline.version, *read} <= {"", now.guideline.version}:
         return ()
     sentence = (
-        f"The guideline in the file of {now.name} is not the one that people labelled by; begin a new session where "
-        "the meaning of a verdict has changed."
+        f"The guideline in the file of {now.name} is not the one that people labelled by: their labels calibrate "
+        "nothing. Begin a new session where the meaning of a verdict has changed."
     )
     return (Flag("guideline", sentence),)
+
+
+def _at_most(made: Calibration, changed: Sequence[Flag]) -> Calibration:
+    """The card; where people labelled by another guideline it can't say `calibrated`."""
+    if not changed or made.state != "calibrated":
+        return made
+    return replace(
+        made, state="cant_tell", why=f"Can't tell: {changed[0].sentence[:1].lower()}{changed[0].sentence[1:]}"
+    )
 
 
 def _task_rubric(session: Session, runtime: Runtime) -> Rubric | None:
@@ -324,10 +329,45 @@ def _task_rubric(session: Session, runtime: Runtime) -> Rubric | None:
         return None
 
 
-def _keep(made: Calibration, judge: Judge, runtime: Runtime) -> None:
+def _later_status(session: Session, judge: Judge, runtime: Runtime) -> tuple[Flag, ...]:
+    """That the judge's status stays with a session that was begun later, where there is such a one."""
+    there = read_status(judge.name, judge.fingerprint, runtime.workspace)
+    if there.state == "uncalibrated" or there.begun <= session.created_at:
+        return ()
+    state = {"calibrated": "calibrated", "not_calibrated": "not calibrated"}.get(there.state, "can't tell yet")
+    sentence = (
+        f"The status of {judge.name} stays with session {there.session}, which was begun later and says: {state}. "
+        "This report does not change it."
+    )
+    return (Flag("later_session", sentence),)
+
+
+def _keep(made: Calibration, session: Session, judge: Judge, runtime: Runtime) -> None:
     """Writes what the judge's judgments are stamped with from now on."""
     if made.state == "people":
         return
-    figures: dict[str, Any] = {name: figure.to_dict() for name, figure in made.figures.items()}
-    status = CalibrationStatus(made.state, made.fingerprint, made.session, utc_text(), made.why, figures)
+    status = CalibrationStatus(
+        made.state,
+        made.fingerprint,
+        session.id,
+        utc_text(),
+        made.why,
+        {name: figure.to_dict() for name, figure in made.figures.items()},
+        begun=session.created_at,
+        bar=judge.bar,
+        guideline=judge.rubric.guideline.version,
+    )
     write_status(judge.name, status, runtime.workspace)
+
+
+def _check_alone(session_id: str, judgments: object, conversations: object) -> None:
+    """ConfigError where something was given that a session has itself."""
+    given = [name for name, value in (("judgments", judgments), ("conversations", conversations)) if value is not None]
+    if given:
+        raise ConfigError(
+            "a session is held against the judgments in the store, and has its own conversations",
+            where="calibrate",
+            got=f"{' and '.join(given)} with session {session_id}",
+            fix="leave them out (`llmclf judge run` and `llmclf judge import` bring judgments into the store), or give "
+            "labelled cases in place of the id: Desk(runtime.store).labelled(id)",
+        )

@@ -3,30 +3,106 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from llmclf.config import DatasetFile, files, load_models
+from llmclf.config import DatasetFile, files, load_models, load_workspace
 from llmclf.errors import LlmclfError, MissingPieceError
 from llmclf.llm.weights import weights_path
 from llmclf.store import Store
 
 _MOST_EXAMPLES = 1_000
 """Lines of labels that are looked at."""
+_MOST_SESSIONS = 3
+"""Sessions that `next` names."""
+_JUDGES = """
+SELECT judge, fingerprint, cases, (
+  SELECT simulated FROM judgments WHERE judge = counted.judge AND fingerprint = counted.fingerprint LIMIT 1
+) AS simulated
+FROM (
+  SELECT judge, fingerprint, count(DISTINCT case_id) AS cases FROM judgments GROUP BY judge, fingerprint
+) AS counted ORDER BY judge, fingerprint
+"""
+_LOOKED_AT = """
+SELECT 1 FROM session_looks WHERE session_id = ? AND looked_at >= (
+  SELECT coalesce(max(made_at), '') FROM session_labels WHERE session_id = ?
+) LIMIT 1
+"""
 
 
 def status(store: Path, workspace: Path | None, since: str = "24h") -> dict[str, Any]:
     """What `llmclf status` shows, as JSON types. `next` holds commands worth running, best first."""
-    found: dict[str, Any] = {"store": str(store), "since": since, "activity": None}
+    found: dict[str, Any] = {"store": str(store), "since": since, "activity": None, "sessions": [], "judges": []}
     if store.is_file():
         with Store(store) as opened:
             found["activity"] = opened.status(since)
+            found["sessions"] = _open_sessions(opened)
+            found["judges"] = _judges(opened, workspace)
     found["local_models"] = {
         name: _is_here(name, row, workspace) for name, row in load_models(workspace).items() if row.route == "local"
     }
     found["next"] = _next(found, workspace)
     return found
+
+
+def _open_sessions(store: Store) -> list[dict[str, Any]]:
+    """The sessions that still take labels, newest first, each with what is `next` in it: label, report or nothing."""
+    if not store.query("SELECT 1 FROM sessions LIMIT 1"):
+        return []
+    from llmclf.calibration.desk import Desk  # where nobody labels, nothing of it is loaded
+
+    rows = []
+    for one in Desk(store).sessions():
+        if not one.closed:
+            waiting = one.to_adjudicate if one.adjudicator else 0
+            open_ = waiting > 0 or any(one.done[name] < one.total[name] for name in one.annotators)
+            looked_at = not open_ and bool(store.query(_LOOKED_AT, (one.id, one.id)))
+            rows.append({**asdict(one), "next": "label" if open_ else "" if looked_at else "report"})
+    return rows
+
+
+def _judges(store: Store, workspace: Path | None) -> list[dict[str, Any]]:
+    """The judges whose judgments are in the store, each fingerprint for itself, with what a calibration says of it.
+
+    `file` says whether the judge is still the same: `current`, `changed`, `broken` or `gone`.
+    """
+    stored = store.query(_JUDGES)
+    if not stored:
+        return []
+    from llmclf.judges.status import read_status, short_of
+    from llmclf.llm.runtime import Runtime
+
+    known = set(files.listing("judge", workspace))
+    rows = []
+    with Runtime(store, workspace=workspace) as runtime:
+        judges = {name: _loaded(name, runtime) for name in {row["judge"] for row in stored}}
+        for row in stored:
+            name, fingerprint = row["judge"], row["fingerprint"]
+            judge, now = judges[name]
+            if judge is None:
+                file = "broken" if name in known else "gone"
+                said = read_status(name, fingerprint, workspace)
+            else:
+                file = "current" if now == fingerprint else "changed"
+                said = judge.status_of(fingerprint)
+            about = {"calibration": said.stamp, "state": said.state, "why": said.why, "session": said.session}
+            id = f"{name}@{short_of(fingerprint)}"
+            rows.append({"id": id, **row, "simulated": bool(row["simulated"]), "file": file, **about})
+    return rows
+
+
+def _loaded(name: str, runtime: Any) -> tuple[Any, str]:
+    """(the judge of a name, its fingerprint), or (None, nothing) where its file is broken or gone."""
+    from llmclf.judges.loading import load_judge
+
+    try:
+        judge = load_judge(name, runtime=runtime)
+        return judge, judge.fingerprint
+    except LlmclfError:
+        return None, ""  # `llmclf check` says what is wrong with it
 
 
 def _is_here(name: str, row: Any, workspace: Path | None) -> bool:
@@ -38,6 +114,18 @@ def _is_here(name: str, row: Any, workspace: Path | None) -> bool:
 
 
 def _next(found: dict[str, Any], workspace: Path | None) -> list[str]:
+    return _of_sessions(found, workspace) + _of_files(workspace)
+
+
+def _of_sessions(found: dict[str, Any], workspace: Path | None) -> list[str]:
+    usual = (workspace or Path()) / load_workspace(workspace).store
+    given = Path(found["store"])
+    store = "" if given.absolute() == usual.absolute() else f" --store {shlex.quote(str(given))}"
+    steps = [f"llmclf calibrate {one['next']} {one['id']}{store}" for one in found["sessions"] if one["next"]]
+    return steps[:_MOST_SESSIONS]
+
+
+def _of_files(workspace: Path | None) -> list[str]:
     own = [name for name in files.listing("task", workspace) if _is_own("task", name, workspace)]
     if not own:
         return ["llmclf demo", "llmclf init my-workspace"]

@@ -7,6 +7,7 @@ let shown = null; // the case in view
 let marks = [];
 let busy = true;
 let last = null; // what was saved last, to have it back on undo
+let takesBack = 0; // which label undo takes back: asked for twice, it is taken back once
 let lastSelected = [];
 let ruleTyped = null; // digits after r
 const markButton = $("mark");
@@ -94,6 +95,7 @@ function show(state) {
   busy = false;
   showProgress(state.progress);
   shown = state.ask;
+  takesBack = state.last;
   $("work").hidden = !shown;
   $("end").hidden = Boolean(shown);
   if (!shown) {
@@ -150,7 +152,7 @@ async function save(skipped = "") {
   const client_id = clientId();
   last = { ...said, label: label ? label.value : "", marks };
   keepUnsent(UNSENT + client_id, { at: Date.now(), body: { ...said, skipped, evidence, seconds: Math.round(clock.sum) / 1000, client_id } });
-  keep(DRAFT, null);
+  draft(); // until it is saved: a label that is refused is chosen still
   setBusy(true);
   hint("");
   await deliver();
@@ -190,12 +192,17 @@ async function failed(error) {
 
 async function undo() {
   if (busy || !shown && $("end-undo").hidden) return;
+  if (!takesBack) { hint("There is nothing to take back."); return; }
   setBusy(true);
-  keep(DRAFT, null);
   try {
-    show(await askPatiently("undo", {}, noAnswer));
+    const answer = await askPatiently("undo", { last: takesBack }, noAnswer);
+    keep(DRAFT, null);
+    show(answer);
     status("Undone", "saved");
   } catch (error) {
+    draft();
+    const now = error instanceof Refused ? await askPatiently("current", undefined, noAnswer).catch(() => null) : null;
+    if (now) show(now); // another tab has saved something since, or somebody has decided
     await failed(error);
     status("");
   }

@@ -34,6 +34,7 @@ function allUnsent() {
   return [...all].filter(([, value]) => value).sort(([, one], [, other]) => one.at - other.at);
 }
 
+// Only our own server knows what became of a label: what a firewall, a proxy or a login page answers is no answer.
 class Refused extends Error {}
 class Gone extends Error {}
 
@@ -44,11 +45,10 @@ async function ask(path, body) {
   }
   const answer = await fetch(`${page.address}/api/${path}`, options);
   const given = await answer.json();
-  if (answer.ok) return given;
-  const why = (given.error || {}).message || answer.statusText;
-  if (answer.status === 401 || answer.status === 404) throw new Gone(why);
-  if (answer.status < 500 && answer.status !== 408 && answer.status !== 429) throw new Refused(why);
-  throw new Error(why);
+  if (answer.ok && given && given.progress) return given;
+  if (!given || given.from !== "llmclf" || answer.status >= 500) throw new Error(answer.statusText);
+  if (answer.status === 401 || answer.status === 404) throw new Gone(given.error.message);
+  throw new Refused(given.error.message);
 }
 
 const pause = (milliseconds) => new Promise((go) => {
@@ -77,6 +77,7 @@ async function sendKept(waiting) {
     try {
       answer = await askPatiently("save", body, waiting);
       keepUnsent(name, null);
+      if ((kept(DRAFT) || {}).item === body.item) keep(DRAFT, null);
     } catch (error) {
       if (error instanceof Refused) keepUnsent(name, null); // asking again would change nothing
       throw error;
