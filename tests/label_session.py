@@ -141,10 +141,19 @@ class Server:
         until = time.monotonic() + 60
         while time.monotonic() < until and self.process.poll() is None:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0 and self._answers(probe):
                     return self
             time.sleep(0.05)
         raise AssertionError(f"the server did not come up: {self.stop()}")
+
+    def _answers(self, probe: socket.socket) -> bool:
+        """A socket takes connections before the links are made and requests are answered: waits for an answer."""
+        probe.settimeout(60)
+        try:
+            probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return bool(probe.recv(1))
+        except ConnectionError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from calibrate_pool import TARGETS, answer, bad, label_all, make_pool, recorded, start
+from calibrate_pool import TARGETS, answer, bad, known, label_all, make_pool, recorded, start
 from judging_help import BACKED, CONVERSATION, said, write_judges
 from wire import Wire, chat
 
@@ -19,7 +20,9 @@ from llmclf.calibration.session import LabelledCase, SessionItem
 from llmclf.cli import run
 from llmclf.data.write import write_conversations
 from llmclf.errors import ConfigError
-from llmclf.types import Annotation, Case, Judgment
+from llmclf.types import Annotation, Case, Judgment, Label, Rubric
+from llmclf.workspace.session_match import same_guideline
+from llmclf.workspace.session_reports import not_calibrated_because, report
 
 BAR = "[bar]\nsensitivity = 0.3\nspecificity = 0.3\npositive_agreement = 0.3\n\n[verdicts"
 
@@ -137,6 +140,76 @@ def test_the_later_session_decides(pool: Path, capsys: pytest.CaptureFixture[str
     assert answer(capsys, "calibrate", "report")["state"] == "calibrated" == shown(capsys)[0]
     assert answer(capsys, "calibrate", "report", newer)["state"] == "not_calibrated"
     assert shown(capsys)[0] == "calibrated" and stamped(pool)
+
+
+def test_a_look_that_can_not_tell_replaces_no_conclusion(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A newer session of few labels leaves the status; one that can tell replaces it, in whatever order."""
+    older, newer = begin(capsys)["id"], begin(capsys, n=12)["id"]
+    label_all(pool, newer, bad)
+    assert answer(capsys, "calibrate", "report", newer)["state"] == "cant_tell" == shown(capsys)[0]
+    label_all(pool, older, bad)
+    assert answer(capsys, "calibrate", "report", older)["state"] == "calibrated" == shown(capsys)[0]
+    card = answer(capsys, "calibrate", "report", newer)
+    assert card["state"] == "cant_tell" and shown(capsys)[0] == "calibrated" and stamped(pool)
+    (flag,) = (flag for flag in card["flags"] if flag["kind"] == "status_stays")
+    assert f"stays with session {older}, which says: calibrated" in flag["sentence"]
+    unlabelled = begin(capsys, n=40)["id"]
+    run(["calibrate", "report", unlabelled])
+    capsys.readouterr()
+    assert shown(capsys)[0] == "calibrated"
+    label_all(pool, unlabelled, wrong)
+    assert answer(capsys, "calibrate", "report", unlabelled)["state"] == "not_calibrated" == shown(capsys)[0]
+
+
+def test_the_order_of_verdicts_is_no_other_guideline(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same definitions in another order calibrate, but on an ordinal scale."""
+    edit(pool, "As it was said elsewhere.", "One thing.")
+    label_all(pool, begin(capsys)["id"], bad)
+    path = pool / "judges/gpt.toml"
+    head, first, second = path.read_text().partition("[verdicts.")[0], *path.read_text().split("[verdicts.")[1:]
+    path.write_text(f"{head}[verdicts.{second}\n[verdicts.{first}")
+    card = answer(capsys, "calibrate", "report")
+    assert card["state"] == "calibrated" and not [flag for flag in card["flags"] if flag["kind"] == "guideline"]
+    binary = Rubric("r", "?", (Label("a", "target", "x"), Label("b", "clean", "y")), "ordinal")
+    assert not same_guideline(binary, replace(binary, verdicts=binary.verdicts[::-1]))
+
+
+def test_a_judge_with_other_names_is_held_against_a_tasks_people(
+    pool: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error prints the import that renames its verdicts; after it the judge has a card."""
+    label_all(pool, answer(capsys, *start(people="ana", n=50))["id"], known)
+    assert run(["calibrate", "report", "--judge", "gpt"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    command = shlex.split(told[told.index("llmclf judge import") :].replace("FILE", "gpt.jsonl"))[1:]
+    assert command[-4:] == ["--map", "bad=refused", "--map", "good=clean"]
+    assert run(command) == 0
+    capsys.readouterr()
+    card = answer(capsys, "calibrate", "report", "--judge", command[2])
+    assert card["counts"]["compared"] > 40 and not [flag for flag in card["flags"] if flag["kind"] == "guideline"]
+
+
+def test_a_simulated_judge_is_stamped_beside_its_state(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The status keeps it; list and show say it, for people and as JSON; it is no calibration to rely on."""
+    text = BACKED.replace('["conversation", "label", "rationale"]', '["conversation"]').replace("wire/m", "sim/large")
+    low = "[bar]\nsensitivity = 0.1\nspecificity = 0.1\npositive_agreement = 0.1\npositives = 1\n\n[verdicts.un"
+    (pool / "judges/made_up.toml").write_text(text.replace("[verdicts.un", low))
+    capsys.readouterr()
+    found = answer(capsys, "judge", "run", "made_up", "--items", "pool.jsonl")
+    verdicts = {one["case"]: one["verdict"] for one in found["judgments"]}
+    begun = answer(capsys, *start("--align-share", "0", name="made_up", items="pool.jsonl", people="ana", n=50))
+    label_all(pool, begun["id"], lambda id: verdicts[id] or "backed")
+    with llmclf.Runtime(pool / "llmclf.db", workspace=pool) as runtime:
+        made = report(begun["id"], runtime=runtime)
+    assert (made.state, made.simulated) == ("calibrated", True) and "simulated vendor" in not_calibrated_because(made)
+    assert not_calibrated_because(replace(made, simulated=False)) == ""
+    card = made.to_dict()
+    shown = answer(capsys, "judge", "show", "made_up")
+    assert shown["simulated"] and shown["status"]["simulated"] and shown["state"] == card["state"]
+    assert {row["name"]: row["simulated"] for row in answer(capsys, "judge", "list")["judges"]}["gpt"] is False
+    for verb in (["show", "made_up"], ["list"]):
+        assert run(["judge", *verb]) == 0
+        assert "SIMULATED" in capsys.readouterr().out
 
 
 def test_nothing_is_silently_ignored_beside_a_session(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:

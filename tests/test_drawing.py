@@ -242,7 +242,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "11 labelled cases",
     ):
         assert part in said
-    assert "align_share" in said and "practice must be" in said and "did you mean 'by_verdict'" in said
+    assert "align_share" in said and "practice must be" in said and "did you mean 'by-verdict'" in said
 
 
 @pytest.mark.parametrize(

@@ -75,16 +75,66 @@ def test_the_prompt_and_what_the_model_is_are_in_the_fingerprint(judges, write) 
     assert fingerprint(judges) != before
 
 
+ROWS = {
+    "http": (
+        'route = "http"\napi_base = "http://127.0.0.1:1/v1"\nmodel = "m"\n'
+        "price = {input_usd_per_million = 1, output_usd_per_million = 1}\n",
+        ('api_base = "http://127.0.0.1:1/v1"', 'api_base = "http://127.0.0.1:2/v1"'),
+        ('model = "m"\n', 'model = "m"\ntemperature = false\n'),
+        ('model = "m"\n', 'model = "m"\njson_schema = true\n'),
+        ('model = "m"\n', 'model = "m"\nthinking_tokens = "budget"\n'),
+    ),
+    "sim": (
+        'route = "sim"\nrecall = 0.9\nfalse_alarm_rate = 0.01\ninput_usd_per_million = 1\noutput_usd_per_million = 1\n',
+        ("recall = 0.9", "recall = 0.5"),
+        ("false_alarm_rate = 0.01", "false_alarm_rate = 0.2"),
+    ),
+    "replay": ('route = "replay"\nmodel = "wire/m"\nsource = "a.jsonl"\n', ("a.jsonl", "b.jsonl")),
+    "local": ('route = "local"\npath = "m.gguf"\n', ('"m.gguf"', '"m.gguf"\ncontext_tokens = 4096')),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_the_row_of_a_model_is_in_the_fingerprint(kind: str, judges, write) -> None:
+    """Where it stands, its flags, its settings and its source; not what it costs, nor a default that is written out."""
+    row, *changes = ROWS[kind]
+    models = judges / "configs" / "models.toml"
+    before = models.read_text()
+    write("judges/mine.toml", BACKED.replace("wire/m", "mine/m"))
+
+    def made(text: str) -> str:
+        models.write_text(f'{before}\n[models."mine/m"]\n{text}')
+        return fingerprint(judges, "mine")
+
+    plain = made(row)
+    assert len({plain, *(made(row.replace(old, new)) for old, new in changes)}) == 1 + len(changes)
+    assert made(row.replace("input_usd_per_million = 1", "input_usd_per_million = 2")) == plain
+    if kind == "http":
+        assert made(row.replace('model = "m"', 'model = "m"\ntemperature = true')) == plain
+
+
+def test_what_is_redacted_before_sending_is_in_the_fingerprint(judges, write) -> None:
+    """On or off, the kinds and the names; not what is done before storing, nor the order of a list."""
+
+    def made(privacy: str) -> str:
+        write("llmclf.toml", f"version = 1\n[privacy]\n{privacy}")
+        return fingerprint(judges)
+
+    both, off = made(""), made('redact = "off"')
+    assert len({both, off, made('kinds = ["email"]'), made('names = ["Jane Roe"]')}) == 4
+    assert made('redact = "storing"') == off and made('redact = "sending"') == both
+    assert made('kinds = ["name", "id", "ip", "iban", "card", "phone", "email"]') == both
+
+
 def test_nothing_else_is_in_the_fingerprint(judges, write, wire: Wire, monkeypatch, tmp_path) -> None:
-    """Neither the judge's name, its bar, comments, where a model stands, what it costs, nor what was judged."""
+    """Neither the judge's name, its bar, comments, which key pays, what it costs, nor what was judged."""
     wire.default = chat(said())
     before = fingerprint(judges)
     write("judges/renamed.toml", "# a comment\n" + BACKED + "[bar]\nsensitivity = 0.9\nlooks = 2\n")
     assert fingerprint(judges, "renamed") == before
     models = judges / "configs" / "models.toml"
     text = models.read_text()
-    row = re.sub(r'api_base = ".*"', 'api_base = "http://127.0.0.1:1/v1"', text).replace("logprobs = true", "")
-    models.write_text(row.replace("WIRE_KEY", "OTHER_KEY"))
+    models.write_text(text.replace("WIRE_KEY", "OTHER_KEY"))
     write("configs/prices.toml", 'version = 1\n[prices."wire/m"]\ninput_usd_per_million=9\noutput_usd_per_million=9\n')
     assert fingerprint(judges) == before
     models.write_text(text)

@@ -29,6 +29,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no such state": (lambda row: row.update(state="Calibrated"), "wrong: state"),
     "state is a list": (lambda row: row.update(state=["calibrated"]), "wrong: state"),
     "figures are a list": (lambda row: row.update(figures=[]), "wrong: figures"),
+    "simulated is a word": (lambda row: row.update(simulated="no"), "wrong: simulated"),
     "no bar": (lambda row: row.update(bar=None), "wrong: bar"),
     "half a bar": (lambda row: row["bar"].pop("looks"), "wrong: bar"),
     "a bar of words": (lambda row: row["bar"].update(looks="5"), "wrong: bar"),

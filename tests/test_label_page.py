@@ -207,7 +207,7 @@ def test_two_people_label_and_a_third_decides(browser: Any, served: Served) -> N
     made, server = served.links(session, conversations), served.server
     ana, ben = (Person(browser, made[name], offline=True) for name in ("ana", "ben"))
     for person in (ana, ben):  # the practice case: its label is known, and told afterwards
-        assert person.page.is_visible("#practice")
+        assert "1 left, not scored" in person.page.inner_text("#practice")
         person.press("2", "Enter")
         person.page.wait_for_selector("#told[open]")
         assert "refused" in person.page.text_content("#told-title")
@@ -238,9 +238,11 @@ def test_two_people_label_and_a_third_decides(browser: Any, served: Served) -> N
     assert ana.count.startswith("7 of")
     while not ana.ended:
         ana.label("1")
+    assert "Others are still labelling" in ana.page.text_content("#end-text")
     while not ben.ended:
         ben.label("1")
     assert "Thank you" in ana.page.text_content("#end-title")
+    assert "Others" not in ben.page.text_content("#end-text")
     assert ana.keys <= 2 * 12
     assert ben.keys <= 2 * 12
 
@@ -309,6 +311,28 @@ def test_controls_are_in_view_and_words_can_be_read(browser: Any, served: Served
         cara.press("Escape")
     assert cara.troubles == []
     cara.context.close()
+
+
+@pytest.mark.parametrize("height", [800, 600])
+def test_the_guideline_has_the_free_height_and_shows_that_it_goes_on(browser: Any, served: Served, height: int) -> None:
+    """No empty strip under the buttons; the chosen label's part comes into view, and its words under the labels."""
+    last = Label("other", "clean", "Something else altogether. " * 5)
+    session, conversations = make_session(2, rubric=replace(RUBRIC, verdicts=(*RUBRIC.verdicts, last)))
+    person = Person(browser, served.links(session, conversations)["ana"], size={"width": 1280, "height": height})
+    box = "document.querySelector('#guideline .text').getBoundingClientRect()"
+    assert person.page.evaluate(f"{box}.height") >= (310 if height == 800 else 140)
+    edge = "document.querySelector('#right').getBoundingClientRect().bottom"
+    assert person.page.evaluate(f"{edge} - document.querySelector('.actions').getBoundingClientRect().bottom") < 20
+    assert person.page.is_visible("#below")
+    assert person.page.evaluate(IN_VIEW, list(CONTROLS)) == []
+    person.press("4")
+    section = "document.querySelector('#guideline section.chosen').getBoundingClientRect()"
+    person.until(lambda: person.page.evaluate(f"{section}.bottom <= {box}.bottom + 1 && {section}.top >= {box}.top"))
+    assert person.page.text_content("#meaning") == last.definition
+    assert person.page.get_attribute(".choice:has([value=other])", "title") == last.definition
+    person.until(lambda: not person.page.is_visible("#below"))
+    assert person.troubles == []
+    person.context.close()
 
 
 def test_a_phone_has_everything_too(browser: Any, served: Served) -> None:
@@ -586,5 +610,6 @@ def test_an_adjudicator_waits_and_goes_on(browser: Any, served: Served) -> None:
     person = Person(browser, made[ADJUDICATOR])
     assert "Nothing to decide right now" in person.page.text_content("#end-title")
     assert "2 cases wait" in person.page.text_content("#end-text")
+    assert "ana has 2 to go, ben has 2 to go; then you decide" in person.page.text_content("#end-text")
     assert person.troubles == []
     person.context.close()

@@ -108,7 +108,9 @@ def test_misuse_says_what_to_do(client: httpx.Client, body: Any, status: int, sa
 def test_all_mistakes_come_at_once(client: httpx.Client) -> None:
     """A body with three mistakes is told of three."""
     body = {"classifier": "", "turn": True, "timeout": 1e9, "messages": REFUSED}
-    assert len(problem(client.post("/v1/classify", json=body), 400)["problems"]) == 3
+    told = problem(client.post("/v1/classify", json=body), 400)
+    assert len(told["problems"]) == 3
+    assert "problems" in told["fix"]
 
 
 def test_files_of_the_server_can_not_be_named(client: httpx.Client) -> None:
@@ -152,10 +154,11 @@ def test_a_body_that_is_too_large(server: Server) -> None:
 
 def test_strangers_names_and_pages_are_refused(client: httpx.Client) -> None:
     """A foreign name that was made to lead here, and a POST from somebody else's page, get nothing."""
-    problem(client.get("/healthz", headers={"host": "evil.example"}), 421)
+    refused = problem(client.get("/healthz", headers={"host": "evil.example"}), 421)
+    assert "127.0.0.1" in refused["fix"] and "--url" in refused["fix"]
     problem(client.get("/", headers={"host": "localhost.evil.example:80"}), 421)
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
-        problem(client.post("/v1/classify", json=ASK, headers=headers), 403)
+        assert problem(client.post("/v1/classify", json=ASK, headers=headers), 403)["fix"]
     for name in ("localhost", "127.0.0.1:1", "[::1]:99"):
         assert client.get("/healthz", headers={"host": name}).status_code == 200
     assert client.post("/v1/classify", json=ASK, headers={"sec-fetch-site": "same-origin"}).status_code == 200
@@ -184,8 +187,12 @@ def test_a_proxy_as_it_comes_needs_a_token(server: Server) -> None:
 
 def test_what_is_not_there(client: httpx.Client) -> None:
     """An unknown address is JSON for programs and a page for people, a wrong method says so; no docs are open."""
-    assert problem(client.get("/v1/nothing"), 404)
-    assert problem(client.get("/v1/classify"), 405)
+    nothing, wrong = problem(client.get("/v1/nothing"), 404), problem(client.get("/v1/classify"), 405)
+    assert (nothing["where"], nothing["got"]) == ("address", "'/v1/nothing'")
+    assert "POST /v1/classify" in nothing["fix"]
+    assert (wrong["where"], wrong["got"], wrong["fix"]) == ("/v1/classify", "'GET'", "send POST")
+    assert client.get("/v1/classify").headers["allow"] == "POST"
+    assert "may be opened again" in client.get("/").text
     assert "nothing at this address" in client.get("/x", headers={"accept": "text/html"}).text
     for address in ("/docs", "/openapi.json", "/redoc"):
         assert client.get(address).status_code == 404
@@ -208,7 +215,10 @@ def test_a_token_opens_v1_and_nothing_else_does(tmp_path: Path) -> None:
     made = Server(tmp_path, tmp_path / "s.db", "--root-path", "/llmclf/", LLMCLF_SERVE_TOKEN=TOKEN).start()
     with httpx.Client(base_url=made.url, timeout=30) as client:
         for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}):
-            problem(client.post("/v1/classify", json=ASK, headers=header), 401)
+            refused = problem(client.post("/v1/classify", json=ASK, headers=header), 401)
+            assert refused["what"] == ("this is not the token" if header else "a token is needed")
+            assert refused["where"] == "Authorization"
+            assert "Bearer TOKEN" in refused["fix"]
         mine = {"authorization": f"Bearer {TOKEN}", "host": "llmclf.example.org", "x-forwarded-for": "203.0.113.9"}
         assert client.post("/v1/classify", json=ASK, headers=mine).json()["flagged"] is True
         assert client.post("/llmclf/v1/classify", json=ASK, headers=mine).json()["flagged"] is True
@@ -260,6 +270,7 @@ def test_port_0_takes_a_free_one(tmp_path: Path) -> None:
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=_clean())
     assert process.stderr is not None
     url = process.stderr.readline().split(" at ")[1].split()[0]
+    assert f"llmclf calibrate label SESSION --links-only --url {url}\n" in process.stderr.readline()
     assert httpx.get(f"{url}/healthz", timeout=30).json()["status"] == "ok"
     process.terminate()
     process.communicate(timeout=30)
@@ -290,9 +301,21 @@ def test_a_models_failure_is_an_answer_and_a_missing_price_is_not(asked: Path, w
         assert over.status_code == 200
         assert over.json()["error"]["kind"] == "over_budget"
         assert "label" in over.json()
-        problem(client.post("/v1/classify", json=bodies["free"]), 503)
+        unpriced = problem(client.post("/v1/classify", json=bodies["free"]), 503)
+        assert unpriced["where"] and unpriced["fix"]
     made.stop()
     assert len(wire.received) == 0
+
+
+def test_a_missing_key_is_told_in_full(asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with where, what and fix: which classifier needs which variable."""
+    monkeypatch.delenv("WIRE_KEY")
+    made = Server(asked, asked / "s.db", "--max-usd", "1").start()
+    told = problem(httpx.post(f"{made.url}/v1/classify", json={**ASK, "classifier": "direct"}, timeout=60), 503)
+    made.stop()
+    assert told["where"] == "classifier direct"
+    assert "$WIRE_KEY" in told["what"]
+    assert "where the server runs" in told["fix"]
 
 
 def test_sigterm_lets_what_is_under_way_end(asked: Path, wire: Wire) -> None:

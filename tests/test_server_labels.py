@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,83 @@ def test_links_hold_until_there_are_new_ones(tmp_path: Path) -> None:
     assert [desk.swap(made[name]) is None for name in ("ana", "ben", ADJUDICATOR)] == [True, False, False]
     assert store.query(count)[0]["n"] == before + 1
     store.close()
+
+
+def test_links_are_made_beside_a_server(served: Served) -> None:
+    """What `llmclf serve` prints works as it stands; an address that no browser opens is refused with the right one."""
+    session, _ = served.session()
+    begin = [sys.executable, "-c", "from llmclf.cli import main; main()", "calibrate", "label", session.id]
+    begin += ["--links-only", "--store", str(served.store.path), "--url"]
+
+    def run(url: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*begin, url], capture_output=True, text=True, timeout=60)
+
+    done = run(served.server.url)
+    link = done.stdout.splitlines()[0].removeprefix("ana: ")
+    assert httpx.get(link).status_code == 303
+    assert "in the clear" not in done.stderr
+    for url, said in (
+        ("192.0.2.2:8461", "--url http://192.0.2.2:8461"),
+        ("http://", "such as"),
+        ("ftp://x", "such as"),
+    ):
+        refused = run(url)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert said in " ".join(refused.stderr.split())
+    assert "in the clear" in run("http://192.0.2.2:8461").stderr
+    assert "in the clear" not in run("https://labels.example.org").stderr
+
+
+@pytest.mark.parametrize("known", ["192.0.2.7", ""])
+def test_links_for_other_machines_name_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], known: str
+) -> None:
+    """With --host 0.0.0.0 links have this machine's address, or what to do where it can't be known."""
+    from llmclf.cli import run
+    from llmclf.server import running
+
+    store, session, _ = label_server(tmp_path)
+    store.close()
+    name = known or "0.0.0.0"
+    monkeypatch.setattr(running, "_callable", lambda host: name)
+    real = running.serve
+
+    def serve(app: Any, host: str, port: int, *, on_ready: Any) -> None:
+        def ready(address: str) -> None:
+            on_ready(address)
+            raise KeyboardInterrupt
+
+        real(app, host, port, on_ready=ready)
+
+    monkeypatch.setattr(running, "serve", serve)
+    monkeypatch.chdir(tmp_path)
+    command = ["calibrate", "label", session.id, "--no-browser", "--host", "0.0.0.0", "--port", "0"]
+    assert run([*command, "--store", str(tmp_path / "s.db")]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"ana: http://{name}:")
+    told = " ".join(said.err.split())
+    assert ("give that with --url" if known else "put this machine's address in its place") in told
+    assert "in the clear" in told
+    assert running.is_every_address("[::]")
+    assert not running.is_every_address("localhost")
+
+
+def test_who_is_missing_is_told_without_breaking_blindness(served: Served) -> None:
+    """Who labels learns only that others do; who decides how much is left, and of whom where names are shown."""
+    for hide in (False, True):
+        session, conversations = make_session(2)
+        session = replace(session, hide_names=hide)
+        served.desk.open(session, conversations)
+        made = links(served.desk, session.id, served.server.url)
+        ana, ben, cara = (Client(served, made[name]) for name in ("ana", "ben", ADJUDICATOR))
+        assert ana.get("current").json()["progress"]["still"] is None
+        ana.label_all("refused")
+        assert ana.get("current").json()["progress"]["still"] == {"others": True}
+        people = [] if hide else [{"who": "ben", "left": 2}]
+        still = cara.get("progress").json()["progress"]["still"]
+        assert still == {"others": True, "left": 2, "people": people}
+        ben.label_all("refused")
+        assert ana.get("progress").json()["progress"]["still"] == {"others": False}
 
 
 def test_the_label_page_opens_its_store_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from llmclf.calibration.card import calibrate
-from llmclf.calibration.drawing import draw
+from llmclf.calibration.drawing import TARGETS, Drawn, draw
 from llmclf.calibration.expected import (
     ERRING,
     FIGURES,
@@ -41,19 +41,21 @@ def planned(
 ) -> SessionPlan:
     """The plan of a session of `n` of `pool` cases, of which a share of `flagged` has the verdict bad."""
     cases = [Case(f"c{number}", label="bad" if number % 10 == 0 else "good") for number in range(pool)]
-    bad = round(pool * (flagged or 0))
+    rate = more.get("prevalence", 0.005)
+    deserving = Assumed.deserving(rate, BAR).positive if 0 < rate < 1 else 0.1
+    bad = round(pool * (deserving if flagged is None else flagged))
     verdicts = {case.id: "bad" if number < bad else "good" for number, case in enumerate(cases)}
-    drawn = draw(
-        cases,
-        RUBRIC,
-        design=design,
-        n=n,
-        verdicts=verdicts if flagged is not None else None,
-        annotators=people.annotators,
-        per_item=people.per_item,
-        align_share=more.pop("align_share", 0.0),
-    )
-    return plan_session("helpful", "judge", design, drawn, people, targets=RUBRIC.targets, **more)
+    align = more.pop("align_share", 0.0)
+
+    def drawn(way: Any, count: int) -> Drawn | None:
+        how: dict[str, Any] = {"annotators": people.annotators, "per_item": people.per_item, "align_share": align}
+        said = verdicts if flagged is not None or way == "by_verdict" else None
+        return draw(cases, RUBRIC, design=way, n=count, verdicts=said, **how) if count <= pool else None
+
+    made = drawn(design, n)
+    assert made is not None
+    how = {"kind": "judge", "targets": RUBRIC.targets, "flagged": flagged, "redraw": drawn, **more}
+    return plan_session("helpful", design=design, drawn=made, people=people, **how)
 
 
 def test_the_work_is_counted_as_it_was_drawn() -> None:
@@ -119,26 +121,75 @@ def test_random_labels_can_not_calibrate_at_half_a_percent() -> None:
     made = planned(30_000, 200, "random", prevalence=0.005)
     assert made.chance < 0.1
     assert made.figures["sensitivity"].value is None
-    advice = made.notes[0]
-    assert advice.startswith("This design can't calibrate at 0.5 %: use by-verdict, ")
-    items = int(advice.rpartition("by-verdict, ")[2].partition(" items")[0].replace(",", ""))
-    layout = Layout.of("by_verdict", 30_000, items, made.assumed)
+    proposal = made.proposal
+    assert proposal is not None and proposal.design == "by_verdict" and proposal.chance >= GOOD_CHANCE
+    start = f"This design can't calibrate at 0.5 %: by-verdict with {proposal.items:,} items can (chance "
+    assert made.notes[0].startswith(start) and "hours a person" in made.notes[0]
+    layout = Layout.of("by_verdict", 30_000, proposal.items, made.assumed)
     assert expected(layout, made.assumed, BAR, seed=8).chance > 0.6
     assert made.assumed.below(BAR) == []
 
 
+def test_what_is_proposed_is_what_its_own_plan_says() -> None:
+    """The plan of the proposal: the same judge, chance, hours and dollars, and no more advice."""
+    ways: tuple[dict[str, Any], ...] = (
+        {"prevalence": 0.1},
+        {"prevalence": 0.1, "align_share": 0.3},
+        {"prevalence": 0.02},
+    )
+    for more in ways:
+        made = planned(6000, 60, "random", **more)
+        proposal = made.proposal
+        assert proposal is not None and proposal.items <= made.pool
+        again = planned(6000, proposal.items, proposal.design, **more)
+        assert (again.chance, again.assumed, again.proposal) == (proposal.chance, made.assumed, None)
+        assert (again.labels, again.hours_a_person) == (proposal.work.labels, proposal.work.hours_a_person)
+        assert again.usd == pytest.approx(proposal.work.usd)
+
+
 def test_a_pool_that_is_too_small_is_said_to_be() -> None:
-    """With what would do: a larger one, or known targets."""
+    """A larger one is needed, with its work; nothing of this pool is advised."""
     made = planned(600, 200, "random", prevalence=0.005)
-    assert "none can with a pool of 600: use" in made.notes[0]
-    assert "of a pool of" in made.notes[0] and "half of them known targets" in made.notes[0]
+    assert made.proposal is None and "no session of this pool of 600 can. A larger pool is needed" in made.notes[0]
+    assert "hours a person, $" in made.notes[0]
+    strict = planned(100, 50, "random", prevalence=0.0001)
+    assert "nor one of up to 50,000 items" in strict.notes[0] and "use" not in strict.notes[0]
+
+
+def test_targets_to_expect_are_those_that_were_drawn() -> None:
+    """By known label exactly, whatever prevalence is assumed; by verdict from the strata."""
+    balanced = planned(600, 65, "class_balanced", prevalence=0.005)
+    assert balanced.expected_positives == balanced.strata[TARGETS] == 32
+    none = planned(600, 20, "by_verdict", flagged=0.0, prevalence=0.125)
+    assert none.strata == {"good": 20} and none.expected_positives == pytest.approx(2.5)
+    assert any("None is drawn from positive verdicts; 12.5 %" in note for note in none.notes)
+    half = planned(1000, 40, "by_verdict", flagged=0.1, prevalence=0.1, sensitivity=0.8)
+    assert half.expected_positives == pytest.approx(20 * 0.8 + 20 * 0.02 / 0.9)
+    assert any("80 % of its positive verdicts" in note for note in half.notes)
+
+
+def test_a_task_is_not_spoken_to_of_a_judge() -> None:
+    """Targets and the known share come first; a classifier has a block of its own, and advice comes last."""
+    made = planned(600, 200, "random", prevalence=0.005, kind="task")
+    text = shown(made)
+    assert "judge" not in text and "can't calibrate" not in text
+    assert text.index("prevalence") < text.index("A CLASSIFIER") < text.index("sensitivity")
+    assert made.notes[0].startswith("Assumed: 0.5 %") and "If that is what they are for" in made.notes[-1]
+
+
+def test_made_up_verdicts_and_digits_are_said() -> None:
+    """In the line of the strata; and a rate near 1 has as many digits as tell it from 1."""
+    made = planned(30_000, 6000, "by_verdict", prevalence=0.005, verdicts_assumed=True)
+    text = " ".join(shown(made).split())
+    assert "(assumed: nothing has judged the pool yet)." in text and "by-verdict" in text
+    assert "1.00 to 1.00" not in text
 
 
 def test_a_judge_below_the_bar_is_not_sent_more_labels() -> None:
     """One that calls a tenth positive where half a percent are can't agree, however many labels there are."""
     made = planned(20_000, 400, "by_verdict", flagged=0.1, prevalence=0.005)
     assert made.notes[0].startswith("Such a judge is below the bar itself, by its positive agreement (0.09)")
-    assert "items" not in made.notes[0]
+    assert "items" not in made.notes[0] and made.proposal is None
     assert made.assumed.positive == pytest.approx(0.1)
 
 
@@ -245,11 +296,11 @@ def test_how_people_come_to_a_truth() -> None:
 
 
 def test_more_items_are_needed_where_targets_are_rarer() -> None:
-    """And none are enough where the pool holds too few."""
+    """And none are enough where they are too rare."""
     common = items_needed("random", Assumed.deserving(0.3, BAR), BAR)
     rare = items_needed("random", Assumed.deserving(0.02, BAR), BAR)
     assert common and rare and 50 < common < rare
-    assert items_needed("random", Assumed.deserving(0.005, BAR), BAR, pool=500) is None
+    assert items_needed("random", Assumed.deserving(0.00005, BAR), BAR) is None
     assert (rounded_up(451), rounded_up(99), rounded_up(12_001)) == (460, 99, 13_000)
 
 

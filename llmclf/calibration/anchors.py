@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmclf.errors import DataError
-from llmclf.judges.status import UNCALIBRATED
+from llmclf.judges.status import UNCALIBRATED, short_of
 from llmclf.render.rates import rate_range
 from llmclf.render.tables import Shown, TableText
 from llmclf.stats import clustered_wilson, wilson
@@ -192,7 +192,7 @@ def stamps_of(judgments: Sequence[Judgment]) -> tuple[str, ...]:
 
 def version_of(judgments: Sequence[Judgment]) -> str:
     """`3f2a9c0d11e2, answered by gpt-5.4-2026-03-05`: fingerprints and versions of these judgments."""
-    prints = sorted({one.fingerprint[:12] for one in judgments})
+    prints = sorted({short_of(one.fingerprint) for one in judgments})
     models = sorted({one.model for one in judgments if one.model})
     return " and ".join(prints) + (f", answered by {' and '.join(models)}" if models else "")
 

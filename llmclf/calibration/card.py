@@ -11,6 +11,7 @@ from llmclf.calibration.disagreements import disagreements_of
 from llmclf.calibration.figures import agreement_of, baseline_of, confusion_table, judge_rates, worst_case
 from llmclf.calibration.flag import Flag
 from llmclf.calibration.needs import needs_of
+from llmclf.calibration.next_step import next_step
 from llmclf.calibration.parted import slices_of
 from llmclf.calibration.people import ceiling_of, names_of
 from llmclf.calibration.projected import in_pool
@@ -20,6 +21,7 @@ from llmclf.calibration.soft import disagreements_by_pair
 from llmclf.calibration.spent import spent_on
 from llmclf.calibration.verdict import Standing, Verdict, decide
 from llmclf.errors import DataError
+from llmclf.judges.status import short_of
 from llmclf.stats.agreement import Agreement
 from llmclf.types import Bar, Estimate, Judgment
 
@@ -61,11 +63,14 @@ def calibrate(
         worst = in_pool(worst, compared, pool, correction.share, worst=True, seed=seed)
     agreement = agreement_of(compared, seed=seed) or _no_agreement(rates.sensitivity.why_not)
     names = names_of(session, labelled)
-    standing = Standing(compared.counts, worst, compared.by_class, looks, split)
+    said = any(one.annotations or one.adjudication for one in compared.held)
+    standing = Standing(compared.counts, worst, compared.by_class, looks, split, said)
     verdict = decide(rates, bar, flags, standing) if judgments else _people_alone(compared)
-    ask = verdict.more_labels_decide and split == "test"
+    ask = verdict.act == "more" and split == "test"
+    needs = needs_of(compared, bar, pool=pool, seed=seed) if ask else None
+    waits, judge = _waits_for(compared, names), judge or next((one.judge for one in judgments), "")
     return Calibration(
-        judge=judge or next((one.judge for one in judgments), ""),
+        judge=judge,
         fingerprint=fingerprint,
         session=session.id,
         rubric=session.rubric,
@@ -74,6 +79,7 @@ def calibrate(
         guidelines=_guidelines(compared),
         state=verdict.state,
         why=verdict.why,
+        next_step=next_step(verdict, compared, judge=judge, waits=waits, needs=needs),
         bar=bar,
         counts=compared.counts,
         confusion=confusion_table(compared),
@@ -87,19 +93,22 @@ def calibrate(
         by_class=compared.by_class,
         contradicted=compared.contradicted,
         reference=session.reference,
-        waits_for=_waits_for(compared, names),
+        waits_for=waits,
         agreed_alone=_agreed_alone(compared),
         worst_case=worst,
+        silent_share=compared.silent_share,
         majority=baseline_of(compared),
         ceiling=ceiling_of(compared, names, seed=seed),
         slices=slices_of(compared, seed=seed),
         disagreements=disagreements_of(compared, names),
+        labels=_labels(compared, names),
+        truths=_truths(compared),
         people_differ=disagreements_by_pair(compared.held, session.rubric),
         correction=correction,
         spent=spent_on(labelled, judgments, reviewer_usd_per_hour),
         flags=tuple(flags),
         looks=looks,
-        needs=needs_of(compared, bar, pool=pool, seed=seed) if ask else None,
+        needs=needs,
         simulated=any(one.simulated for one in judgments),
     )
 
@@ -110,7 +119,7 @@ def _fingerprint(session: Session, judgments: Sequence[Judgment]) -> str:
         raise DataError(
             "a calibration belongs to one fingerprint, and these judgments have several",
             where=session.name,
-            got=", ".join(one[:12] for one in found),
+            got=", ".join(short_of(one) for one in found),
             fix="give the judgments of one",
         )
     return found[0] if found else ""
@@ -119,6 +128,9 @@ def _fingerprint(session: Session, judgments: Sequence[Judgment]) -> str:
 def _people_alone(compared: Compared) -> Verdict:
     """There is nobody to judge: what people's labels have come to."""
     counts = compared.counts
+    if not any(one.annotations or one.adjudication for one in compared.held):
+        label = f": llmclf calibrate label {compared.session.id}" if compared.session.reference == "people" else ""
+        return Verdict("people", f"No case is labelled yet{label}")
     if not counts.labelled:
         return Verdict("people", "No case of this split has a label that counts yet.")
     labelled = f"{counts.labelled:,} of {counts.cases:,} cases have a label that counts"
@@ -133,6 +145,22 @@ def _waits_for(compared: Compared, names: Mapping[str, str]) -> dict[str, int]:
         if one.to_decide:
             waits[names.get(compared.session.adjudicator, "the adjudicator")] += 1
     return dict(waits)
+
+
+def _labels(compared: Compared, names: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Person to verdict, in the rubric's order, to first labels of the split."""
+    said = Counter((label.annotator, label.label) for one in compared.held for label in one.annotations)
+    people = {name for name, _ in said}
+    return {
+        shown: {verdict: said[name, verdict] for verdict in compared.rubric.names}
+        for name, shown in names.items()
+        if name in people
+    }
+
+
+def _truths(compared: Compared) -> dict[str, int]:
+    counts = Counter(compared.truth.tolist())
+    return {verdict: counts[place] for place, verdict in enumerate(compared.rubric.names)}
 
 
 def _agreed_alone(compared: Compared) -> bool:

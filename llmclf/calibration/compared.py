@@ -17,12 +17,14 @@ from llmclf.render.rates import rate_text
 from llmclf.render.tables import counted
 from llmclf.stats import Sampling
 from llmclf.stats.proportion import group_codes
-from llmclf.types import CANNOT_TELL, Judgment, Rubric
+from llmclf.types import CANNOT_TELL, FAILED, Judgment, Rubric
 
 MOST_UNSEEN = 0.02
 """Above this share of the pool in strata without a labelled case, nothing is said of the whole pool."""
 _MATTERS = 0.02
 """Of the labelled cases, or a tenth of the positives: more cases than this without a truth may turn a figure."""
+
+_SURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +165,36 @@ class Compared:
         seen = {name for name, there in zip(self.strata, mask, strict=True) if there}
         return {name: size for name, size in self.session.population.items() if size > 0 and name not in seen}
 
+    @cached_property
+    def silent(self) -> dict[str, int]:
+        """Strata that were drawn for having no verdict (failed, `cannot_tell`) and have none yet, with their sizes.
+
+        No case of theirs can be in a rate among the cases that have a verdict: `worst_case` is what speaks of them.
+        """
+        if self.session.design != "by_verdict" or not self.is_said.any():
+            return {}
+        began = (self.session.name, self.session.fingerprint)
+        own = any((one.judge, one.fingerprint) == began for one in self.scored.values())
+        beside = list(zip(self.strata, self.judgments, strict=True))
+        population = self.session.population
+        found = {}
+        for name in (CANNOT_TELL, FAILED):
+            judged = [one for stratum, one in beside if stratum == name]
+            none_said = all(one is not None and not one.counts for one in judged)
+            if population.get(name, 0) > 0 and none_said and (judged or own):
+                found[name] = population[name]
+        return found
+
+    @property
+    def silent_share(self) -> float:
+        """Share of the pool in `silent` strata, 0 to 1."""
+        return sum(self.silent.values()) / sum(self.session.population.values()) if self.silent else 0.0
+
     def unweighable(self, mask: NDArray[np.bool_], *, of: Literal["rates", "share"] = "rates") -> str:
         """Why the cases of `mask` can't stand for the pool; empty where they can, or count alike anyway.
 
-        For rates each stratum of a target needs a case, however small it is: targets are there.
+        For rates each stratum of a target needs a case, however small it is: targets are there. A `silent` stratum
+        needs none: rates are among the cases that have a verdict. A share is of all strata.
         """
         if not self.is_weighted:
             return ""
@@ -177,28 +205,38 @@ class Compared:
         foreign = sorted(name for name in seen if population.get(name, 0) <= 0)
         if foreign:
             return f"the session's population does not count the stratum {foreign[0]!r}"
-        unseen = self.unseen(mask)
+        silent = self.silent if of == "rates" else {}
+        unseen = {name: size for name, size in self.unseen(mask).items() if name not in silent}
         share = sum(unseen.values()) / sum(population.values())
         targets = [name for name in unseen if self._looked_for(name)] if of == "rates" else []
         if share > MOST_UNSEEN or targets:
-            names = ", ".join(map(repr, unseen))
+            names = ", ".join(repr(name.strip("()")) for name in unseen)
             return f"no case to compare stands for {rate_text(share, '.1%')} of the pool (stratum {names})"
         return ""
 
     def unlabelled(self) -> str:
-        """Which strata without a labelled case may hold a tenth as many targets as were seen, or more; empty: none."""
+        """Which strata may hold a tenth as many targets as were seen, or more, unseen; empty: none.
+
+        One without a labelled case may hold targets alone; a `silent` one whose labels found no target as many as the
+        upper end of none in so many (one-sided 95 %, exact), for no interval says so where none was found.
+        """
         every = np.ones(len(self.cases), bool)
-        unseen = self.unseen(every) if self.is_weighted else {}
-        if not unseen or self.unweighable(every):
+        if not self.is_weighted or self.unweighable(every):
             return ""
-        targets = self.sampling(every).weight[self.is_target(self.truth)].sum()
-        if sum(unseen.values()) <= 0.1 * targets:
+        positive = self.is_target(self.truth)
+        unseen = self.unseen(every)
+        may: dict[str, float] = {name: float(size) for name, size in unseen.items()}
+        for name, size in self.silent.items():
+            inside = np.array([one == name for one in self.strata])
+            if inside.any() and not positive[inside].any():
+                may[name] = size * (1 - _SURE ** (1 / int(inside.sum())))
+        targets = self.sampling(every).weight[positive].sum()
+        if not may or sum(may.values()) <= 0.1 * targets:
             return ""
-        names = ", ".join(map(repr, unseen))
-        return (
-            f"no label stands for {counted(sum(unseen.values()), 'case')} of the pool (stratum {names}), next to "
-            f"about {targets:,.0f} targets"
-        )
+        names = ", ".join(repr(name.strip("()")) for name in may)
+        size = sum(self.session.population[name] for name in may)
+        few = "no label stands" if set(may) == set(unseen) else "too few labels stand"
+        return f"{few} for {counted(size, 'case')} of the pool (stratum {names}), next to about {targets:,.0f} targets"
 
     def sampling(self, mask: NDArray[np.bool_]) -> Sampling:
         """How the cases of `mask` stand for the pool: by the sizes of their strata, or alike.

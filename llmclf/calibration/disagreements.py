@@ -35,6 +35,8 @@ class Disagreement:
     reason: str
     """The judge's."""
     people: tuple[PersonSaid, ...]
+    words: Mapping[str, str]
+    """What was judged (`Case.shown`): the rationale, label or quote, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +126,5 @@ def _deciding_rule(one: LabelledCase) -> str:
 def _disagreement(compared: Compared, row: int, names: Mapping[str, str]) -> Disagreement:
     one, judgment = compared.cases[row], compared.judgments[row]
     reason = "" if judgment is None else judgment.reason
-    return Disagreement(one.case.id, one.case.conversation_id, one.case.turn, reason, people_said(one, names))
+    case = one.case
+    return Disagreement(case.id, case.conversation_id, case.turn, reason, people_said(one, names), dict(case.shown))

@@ -86,6 +86,11 @@ def draw(
     return Drawn((*first, *items), _population(cases, design, strata, said))
 
 
+def spelled(design: str) -> str:
+    """A design as people write it: `by-verdict`, `class-balanced`."""
+    return design.replace("_", "-")
+
+
 def people_problems(annotators: Sequence[str], per_item: int, adjudicator: str) -> list[str]:
     """What is wrong with who is to label, one line each."""
     problems = [
@@ -124,7 +129,7 @@ def _pool_problems(
     if practice < 0:
         problems.append(f"practice must be 0 or more; got {practice}")
     if design not in DESIGNS:
-        return [*problems, f"no such design {design!r}; {nearest(design, DESIGNS)}"]
+        return [*problems, f"no such design {design!r}; {nearest(spelled(design), [spelled(one) for one in DESIGNS])}"]
     known = {*rubric.names, CANNOT_TELL, None}
     if strange := sorted({str(verdicts[case.id]) for case in cases if verdicts.get(case.id) not in known}):
         problems.append(f"these verdicts are not of {rubric.name}: {', '.join(strange[:5])}")
@@ -138,7 +143,7 @@ def _pool_problems(
 def _verdict_problems(cases: Sequence[Case], n: int, verdicts: Mapping[str, str | None]) -> list[str]:
     missing = [case.id for case in cases if case.id not in verdicts]
     if missing:
-        return [f"by_verdict needs a verdict of every case; {len(missing)} of {len(cases)} have none"]
+        return [f"by-verdict needs a verdict of every case; {len(missing)} of {len(cases)} have none"]
     strata = len({verdicts[case.id] for case in cases})
     return [f"{n} labels (n) for {strata} verdicts: each needs one at least"] if 1 <= n < strata else []
 
@@ -146,13 +151,13 @@ def _verdict_problems(cases: Sequence[Case], n: int, verdicts: Mapping[str, str 
 def _label_problems(cases: Sequence[Case], rubric: Rubric, n: int) -> list[str]:
     missing = [case.id for case in cases if not case.label]
     if missing:
-        return [f"class_balanced needs a known label of every case; {len(missing)} of {len(cases)} have none"]
+        return [f"class-balanced needs a known label of every case; {len(missing)} of {len(cases)} have none"]
     strange = sorted({case.label for case in cases} - set(rubric.names))
     if strange:
         return [f"these labels are not of {rubric.name}: {', '.join(strange[:5])}"]
     targets = sum(case.label in rubric.targets for case in cases)
-    problems = [f"class_balanced needs targets and others; the pool has {targets} targets of {len(cases)}"]
-    return problems if targets in (0, len(cases)) else ["class_balanced needs 2 labels (n) at least"] if n == 1 else []
+    problems = [f"class-balanced needs targets and others; the pool has {targets} targets of {len(cases)}"]
+    return problems if targets in (0, len(cases)) else ["class-balanced needs 2 labels (n) at least"] if n == 1 else []
 
 
 def _strata(

@@ -134,7 +134,7 @@ class Layout:
 
     @classmethod
     def of(cls, design: SessionDesign, pool: int, labels: int, assumed: Assumed) -> Layout:
-        """Half of the labels for positive verdicts (for known targets), as far as the pool holds them."""
+        """Of a pool that is as assumed: half for positive verdicts (for known targets), as far as it holds them."""
         if design == "random":
             return cls(design, pool, labels)
         share = assumed.positive if design == "by_verdict" else assumed.prevalence
@@ -186,20 +186,22 @@ def is_enough(layout: Layout, assumed: Assumed, bar: Bar, *, seed: int = 0) -> b
     return True
 
 
-def items_needed(
-    design: SessionDesign, assumed: Assumed, bar: Bar, *, pool: int | None = None, seed: int = 0
-) -> int | None:
-    """Test labels with which the judge passes in 8 of 10 sessions; None where the pool, or 50,000, are too few.
+def items_needed(design: SessionDesign, assumed: Assumed, bar: Bar, *, seed: int = 0) -> int | None:
+    """Test labels with which the judge passes in 8 of 10 sessions, of a pool as large as it has to be for them.
 
-    Without `pool` it may be as large as it has to be. Rounded up to two digits.
+    None where 50,000 are too few. Rounded up to two digits.
     """
-    most = min(pool or MOST_ITEMS, MOST_ITEMS)
 
     def enough(labels: int) -> bool:
-        size = pool or max(labels, _pool_for(design, labels, assumed))
+        size = max(labels, _pool_for(design, labels, assumed))
         return is_enough(Layout.of(design, size, labels, assumed), assumed, bar, seed=seed)
 
-    return _least(enough, 2 * max(bar.positives, 5), most)
+    return least_number(enough, least_labels(bar), MOST_ITEMS)
+
+
+def least_labels(bar: Bar) -> int:
+    """Fewer are not tried."""
+    return 2 * max(bar.positives, 5)
 
 
 def pool_needed(assumed: Assumed, labels: int) -> int:
@@ -212,7 +214,7 @@ def _pool_for(design: SessionDesign, labels: int, assumed: Assumed) -> int:
     return max(labels, math.ceil(labels / 2 / max(share, 1e-6)))
 
 
-def _least(enough: Callable[[int], bool], first: int, most: int) -> int | None:
+def least_number(enough: Callable[[int], bool], first: int, most: int) -> int | None:
     """The least number (two digits) from `first` to `most` that is enough; None where `most` is not."""
     low, high = first, first
     while not enough(high):

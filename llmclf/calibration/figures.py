@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import llmclf.stats as stats
-from llmclf.calibration.compared import Compared
+from llmclf.calibration.compared import MOST_UNSEEN, Compared
 from llmclf.stats.agreement import Agreement, pair_agreement
 from llmclf.stats.proportion import clustered_wilson
 from llmclf.types import Estimate
@@ -97,10 +97,12 @@ def judge_rates(compared: Compared, *, seed: int = 0) -> Rates:
 def worst_case(compared: Compared, *, seed: int = 0) -> Rates | None:
     """The rates if each judgment that is left out had been wrong; None where that hardly matters.
 
-    Not known where strata without any label may hold many targets.
+    A silent stratum counts with its part of the pool, however few labels it has. Not known where strata without any
+    label may hold many targets.
     """
     unlabelled = compared.unlabelled()
-    if not compared.counts.left_out_matters and not unlabelled:
+    matters = compared.counts.left_out_matters or compared.silent_share > MOST_UNSEEN
+    if not matters and not unlabelled:
         return None
     every = np.ones(len(compared.cases), bool)
     positive = compared.is_target(compared.truth)

@@ -14,7 +14,9 @@ class Flag:
     """One thing that is wrong with a judge, or with the labels that it is held against."""
 
     kind: str
-    """inverted, copied, constant, never_positive, empty_class, few_positives, missing, position, length or unstable."""
+    """Of a judge: inverted, copied, constant, never_positive, missing, position, length or unstable. Of the labels:
+    empty_class or few_positives. Of a report: guideline (people labelled by another one), later_session (the status
+    stays with a session that was begun later) or status_stays (this one can't tell, and another could)."""
     sentence: str
     """What was found, with its figures."""
     figures: Mapping[str, Estimate] = field(default_factory=dict, hash=False)

@@ -59,8 +59,7 @@ def slices_of(compared: Compared, *, seed: int = 0) -> tuple[CaseSlice, ...]:
 def _slice(compared: Compared, mask: _Mask, by: str, value: str, inside: _Mask, seed: int) -> CaseSlice:
     positive, flagged = _sides(compared, mask)
     sampling = part_of(inside, compared.sampling(mask))
-    by_class = compared.session.design == "class_balanced"
-    rates = rates_of(positive[inside], flagged[inside], sampling, by_class=by_class, seed=seed)
+    rates = rates_of(positive[inside], flagged[inside], sampling, by_class=compared.by_class, seed=seed)
     return CaseSlice(by, value, rates, None, None)
 
 

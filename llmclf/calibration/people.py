@@ -89,11 +89,16 @@ def names_of(session: Session, labelled: Sequence[LabelledCase]) -> dict[str, st
 
 
 def ceiling_of(compared: Compared, names: Mapping[str, str], *, seed: int = 0) -> Ceiling:
-    """People among themselves on the labelled cases of the split, and the judge against the same people."""
+    """People among themselves on the labelled cases of the split, and the judge against the same people.
+
+    Cases on which they differ and nobody has decided are among them: without these everybody would seem to agree.
+    """
+    decided = len(compared.cases)
+    compared = compared.as_if(compared.rubric.names[0])  # behind those with a truth; none of it is used for the others
     raters = list(dict.fromkeys(name for name in names if _has_labelled(compared, name)))
     votes = _votes(compared, raters)
     several = (votes >= 0).sum(axis=1) > 1
-    people = tuple(_person(compared, names[name], votes, column, seed) for column, name in enumerate(raters))
+    people = tuple(_person(compared, names[name], votes, column, decided, seed) for column, name in enumerate(raters))
     if not several.any():
         why = "one person a case" if raters else "nobody has labelled a case"
         nothing = Rates.unknown(why)
@@ -203,14 +208,15 @@ def _agreement(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     return agreement
 
 
-def _person(compared: Compared, name: str, votes: _Votes, column: int, seed: int) -> Person:
+def _person(compared: Compared, name: str, votes: _Votes, column: int, decided: int, seed: int) -> Person:
     own, vote = votes[:, column], _others_vote(votes, column)
     adjudicated = any(one.adjudication is not None for one in compared.cases)
     with_vote = np.flatnonzero((own >= 0) & (vote >= 0))
     labelled = np.flatnonzero(own >= 0)
     judged = np.flatnonzero((own >= 0) & compared.is_said)
+    known = labelled[labelled < decided]
     truth = (
-        _rates(compared, labelled, compared.truth[labelled], own[labelled], seed)
+        _rates(compared, known, compared.truth[known], own[known], seed)
         if adjudicated
         else Rates.unknown("nobody adjudicated")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,6 +14,7 @@ from llmclf.render.tables import counted
 _OPEN = 2
 _MOST_IDS = 12
 _MOST_PEOPLE = 6
+_MOST_CHARACTERS = 600
 
 
 def cases_section(found: DifferingCases, reference: str = "people") -> str:
@@ -70,8 +72,16 @@ def _group(group: DisagreementGroup, is_open: bool, reference: str) -> str:
         f"{reference} <b>{escape(group.truth)}</b>, judge <b>{escape(group.verdict)}</b>{rule} "
         f'<span class="count">({counted(group.n, "case")}{shown})</span>'
     )
+    asked = next((one.conversation_id for one in group.shown if one.conversation_id), "")
+    command = f"llmclf data show DATA {shlex.quote(asked)}"
+    how = (
+        f'<p class="soft">A conversation in full: <code>{escape(command)}</code>, '
+        "DATA the dataset or file that the cases come from.</p>"
+        if asked
+        else ""
+    )
     head = f'<div class="case head"><span>case</span><span>the judge</span><span>{reference}</span></div>'
-    cases = head + "".join(map(_case, group.shown))
+    cases = how + head + "".join(map(_case, group.shown))
     return f"<details{' open' if is_open else ''}><summary>{summary}</summary>{cases}</details>"
 
 
@@ -79,8 +89,17 @@ def _case(one: Disagreement) -> str:
     turn = "" if one.turn is None else f", turn {one.turn}"
     where = f" · {one.conversation_id}{turn}" if one.conversation_id and one.conversation_id != one.case else turn
     people = _people(one.people)
+    words = "".join(f"<p><b>{escape(name)}</b> {escape(_clipped(text))}</p>" for name, text in one.words.items())
+    words = f'<div class="words">{words}</div>' if words else ""
     reason = escape(one.reason.strip()) if one.reason.strip() else '<span class="soft">gave no reason</span>'
-    return f'<div class="case"><p class="id">{escape(one.case + where)}</p><p>{reason}</p><div>{people}</div></div>'
+    return (
+        f'<div class="case"><p class="id">{escape(one.case + where)}</p><p>{reason}</p><div>{people}</div>{words}</div>'
+    )
+
+
+def _clipped(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS].rstrip()} …"
 
 
 def _people(people: Sequence[PersonSaid]) -> str:

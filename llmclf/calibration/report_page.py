@@ -13,6 +13,7 @@ from llmclf.calibration.report_cases import cases_section, people_differ_section
 from llmclf.calibration.result import Calibration
 from llmclf.calibration.sentences import set_name
 from llmclf.calibration.verdict import is_why
+from llmclf.judges.status import short_of
 from llmclf.render.pages import html_page, packaged_text
 from llmclf.render.rates import rate_range, rate_text
 from llmclf.render.tables import counted, usd_text
@@ -31,19 +32,23 @@ def card_page(calibration: Calibration) -> str:
     """The card as one HTML file without scripts; every text in it is escaped."""
     card = calibration
     alone = card.state == "people"
-    parts = [
-        _head(card),
-        _flags(card),
-        "" if alone else _figures(card),
-        "" if alone else _confusion(card),
-        _people(card) if card.reference == "people" else "",
-        "" if alone else _slices(card),
-        "" if alone else cases_section(card.disagreements, card.reference),
-        people_differ_section(card.people_differ),
-        _correction(card),
-        _spent(card),
-        _measured(card),
-    ]
+    parts = (
+        [_head(card), _measured(card)]
+        if card.is_unlabelled
+        else [
+            _head(card),
+            _flags(card),
+            "" if alone else _figures(card),
+            "" if alone else _confusion(card),
+            _people(card) if card.reference == "people" else "",
+            "" if alone else _slices(card),
+            "" if alone else cases_section(card.disagreements, card.reference),
+            people_differ_section(card.people_differ),
+            _correction(card),
+            _spent(card),
+            _measured(card),
+        ]
+    )
     name = card.judge or card.rubric.name
     title = f"{STATES[card.state].capitalize()}: {name}"
     return html_page(
@@ -55,13 +60,13 @@ def _head(card: Calibration) -> str:
     kind = "people's card" if card.state == "people" else "report card"
     stamps = '<span class="stamp">SIMULATED</span> ' if card.simulated else ""
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in card.sentences[1:])
-    why = card.why.partition(": ")[2] or card.why
+    step = f'<p class="next">next: {escape(card.next_step)}</p>' if card.next_step else ""
     return (
         f'<p class="eyebrow">{kind} · session {escape(card.session)} · {escape(card.split)} split</p>'
         f"<h1>{stamps}{escape(card.judge or card.rubric.name)}</h1>"
         f'<p class="soft">{escape(card.rubric.question)}</p>'
         f'<div class="verdict {card.state}"><p class="state">{STATES[card.state]}</p>'
-        f'<p class="why">{escape(why[:1].upper() + why[1:])}</p></div>'
+        f'<p class="why">{escape(card.reason)}</p>{step}</div>'
         f'<ul class="said">{said}</ul>'
     )
 
@@ -270,7 +275,10 @@ def _measured(card: Calibration) -> str:
         ("truth", _truth(card)),
         ("bar", _bar(card)),
         ("looks", f"{card.looks} at this split with this judge" if card.looks else "not counted"),
-        ("judge", f"fingerprint {card.fingerprint[:12]}; the card is of this judge alone, any change needs a new one"),
+        (
+            "judge",
+            f"fingerprint {short_of(card.fingerprint)}; the card is of this judge alone, any change needs a new one",
+        ),
         ("guideline", ", ".join(one[:12] for one in card.guidelines) or "not recorded"),
         ("intervals", "95 %; cases of one conversation or group are not taken as independent"),
     ]

@@ -44,6 +44,8 @@ class Calibration(Shown):
     state: CalibrationState
     why: str
     """One sentence: what decided `state`."""
+    next_step: str
+    """The command, or the act, that moves a judge's card on; empty where nothing is left, and of people alone."""
     bar: Bar
     counts: Counts
     confusion: tuple[tuple[int, ...], ...]
@@ -70,6 +72,8 @@ class Calibration(Shown):
     """True where most truths are what all annotators of a case said, and nobody looked at these again."""
     worst_case: Rates | None
     """The rates if every judgment left out had been wrong; None where too few are left out to matter."""
+    silent_share: float
+    """Share of the pool, 0 to 1, in strata drawn for having no verdict: the rates are among the rest of it."""
     majority: Baseline | None
     """Who always says the commonest verdict; None without a label."""
     ceiling: Ceiling
@@ -77,6 +81,10 @@ class Calibration(Shown):
     slices: tuple[CaseSlice, ...]
     disagreements: DifferingCases
     """Cases judged otherwise than by people, with the reasons of both."""
+    labels: Mapping[str, Mapping[str, int]]
+    """Person to verdict to first labels of the split."""
+    truths: Mapping[str, int]
+    """Verdict to cases of which it is the label that counts."""
     people_differ: Disagreements
     """The verdicts that people can't tell apart, and by which rules, the commonest pair first."""
     correction: Correction
@@ -141,8 +149,25 @@ class Calibration(Shown):
 
     @property
     def usd(self) -> float | None:
-        """Dollars for people and judge; None where a judgment has no known price."""
-        return self.spent.usd
+        """Dollars for people and judge; None where a judgment has no known price.
+
+        Simulated dollars are not among them: of a simulated judge it is what people cost.
+        """
+        return self.spent.people_usd if self.simulated else self.spent.usd
+
+    @property
+    def reason(self) -> str:
+        """`why` as a sentence to stand below the state, which it does not name again."""
+        for state in ("Calibrated", "Not calibrated", "Can't tell yet", "People's labels"):
+            if self.why.startswith(f"{state}: "):
+                said = self.why.removeprefix(f"{state}: ")
+                return said[:1].upper() + said[1:]
+        return self.why
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """True where nobody has labelled a case of the split: there is nothing to show."""
+        return not self.labels and not self.counts.labelled
 
     @property
     def asks_for_fresh_labels(self) -> bool:

@@ -20,7 +20,9 @@ _CEILING = {
 
 
 def sentences_of(card: Calibration) -> tuple[str, ...]:
-    """All that a reader must know beside the figures."""
+    """All that a reader must know beside the figures; of a session without a label that it has none."""
+    if card.is_unlabelled:
+        return (card.why,)
     parts = (_people(card), _truth(card), _ceiling(card)) if card.state == "people" else (
         _figures(card),
         _left_out(card),
@@ -81,12 +83,18 @@ def _left_out(card: Calibration) -> Iterator[str]:
     counts = card.counts
     if not counts.left_out:
         return
+    if card.silent_share:
+        yield (
+            f"All rates are among the cases that have a verdict: {rate_text(card.silent_share, '.1%')} of the pool has "
+            "none, and people's labels of it count in how common the target is."
+        )
     kinds = ((counts.failed, "failed"), (counts.cannot_tell, "cannot tell"), (counts.not_judged, "not judged"))
     named = ", ".join(f"{number} {name}" for number, name in kinds if number)
     share = (
         f"{counts.left_out} of {counted(counts.labelled, 'labelled case')} ({counts.left_out / counts.labelled:.0%})"
     )
-    yield f"{share} have no verdict ({named}) and are left out, {counts.positives_left_out} of them positive."
+    if not any(flag.kind == "missing" for flag in card.flags):
+        yield f"{share} have no verdict ({named}) and are left out, {counts.positives_left_out} of them positive."
     if card.worst_case is not None and card.worst_case.sensitivity.high is not None and counts.compared:
         worst = card.worst_case
         yield (
@@ -136,27 +144,24 @@ def _people(card: Calibration) -> Iterator[str]:
     ceiling: Ceiling = card.ceiling
     if ceiling.why_not or ceiling.agreement is None:
         return
-    person = ceiling.person
-    yield (
-        f"A person, held against the vote of the others: positive agreement {in_words(person.positive_agreement)}, "
-        f"sensitivity {in_words(person.sensitivity)}, specificity {in_words(person.specificity)}; "
-        f"kappa of all {in_words(ceiling.agreement.kappa)} on {set_name(card)}."
-    )
+    found = card.people_differ
+    agreed = found.labelled_twice - found.disagreeing
+    yield f"People agreed on {agreed:,} of {counted(found.labelled_twice, 'case')} with two labels or more."
 
 
 def _needed(card: Calibration) -> Iterator[str]:
-    if card.needs is not None:
+    if card.needs is not None and (card.needs.labels or card.needs.calibrated is not None):
         yield card.needs.sentence
 
 
 def _waiting(card: Calibration) -> Iterator[str]:
     counts = card.counts
-    if counts.to_label or counts.to_decide:
+    if (counts.to_label or counts.to_decide) and "still wait" not in card.why and counts.labelled:
         ones = ", ".join(f"{name} {number:,}" for name, number in card.waits_for.items())
         whom = f" ({ones})" if ones else ""
         number = counts.to_label + counts.to_decide
         yield f"{number:,} of {counted(counts.cases, 'case')} still wait for somebody{whom} and are in no figure yet."
-    if counts.undecided:
+    if counts.undecided and "have no truth" not in card.why:
         yield (
             f"{counts.undecided:,} of {counted(counts.cases, 'case')} have no truth (people differ, or say "
             "nothing, and nobody decides) and are in no figure; where there are many, name an adjudicator."

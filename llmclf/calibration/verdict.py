@@ -17,6 +17,9 @@ from llmclf.types import Bar, Estimate
 
 CalibrationState = Literal["calibrated", "not_calibrated", "cant_tell", "people"]
 """`people`: there are no judgments, and the card is about people alone."""
+Act = Literal["", "flag", "mend", "label", "more", "adjudicator", "answer", "test", "fresh"]
+"""What moves a card on: look at a flag, mend the judge, label or decide what waits, more labels, somebody who decides,
+verdicts where there are none, the test split, fresh cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Verdict:
 
     state: CalibrationState
     why: str
-    more_labels_decide: bool = False
-    """True where the intervals are too wide yet, and nothing else is in the way."""
+    act: Act = ""
+    """`more` only where the intervals are too wide yet, and nothing else is in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Standing:
     """Cases were drawn by their label."""
     looks: int = 0
     split: Split = "test"
+    said: bool = True
+    """False where nobody has labelled a case."""
 
 
 def against_bar(rates: Rates, bar: Bar, *, by_class: bool = False) -> tuple[tuple[str, Estimate, float], ...]:
@@ -60,33 +65,43 @@ def decide(rates: Rates, bar: Bar, flags: Sequence[Flag], standing: Standing) ->
     """
     grave = next((flag for flag in flags if flag.grave), None)
     if grave is not None:
-        return Verdict("not_calibrated", _of_flag(grave))
+        return Verdict("not_calibrated", _of_flag(grave), "flag")
+    if not standing.counts.labelled:
+        counts_wait = not standing.said or not standing.counts.is_complete
+        said = "no case has a label that counts yet" if standing.said else "no case is labelled yet"
+        return Verdict("cant_tell", f"Can't tell yet: {said}.", "label" if counts_wait else "adjudicator")
     checks = against_bar(rates, bar, by_class=standing.by_class)
     drawn = " (in a set drawn by label)" if standing.by_class else ""
     missed = [_below(name, figure, least) for name, figure, least in checks if _high(figure) < least]
     if missed:
-        return Verdict("not_calibrated", f"Not calibrated: {_joined(missed)}{drawn}.")
+        return Verdict("not_calibrated", f"Not calibrated: {_joined(missed)}{drawn}.", "mend")
     if rates.n_positives < bar.positives:
         few = f"{counted(rates.n_positives, 'positive')} among {counted(rates.n, 'case')}"
-        return Verdict("cant_tell", f"Can't tell yet: {few}, and the bar asks for {bar.positives}.", True)
+        return Verdict("cant_tell", f"Can't tell yet: {few}, and the bar asks for {bar.positives}.", "more")
     open_ones = [_open(name, figure, least) for name, figure, least in checks if _low(figure) < least]
     if open_ones:
         nothing = {figure.why_not for _, figure, _ in checks if figure.high is None}
         said = _joined(open_ones) if len(open_ones) < 3 or len(nothing) != 1 else f"nothing is known ({min(nothing)})"
-        return Verdict("cant_tell", f"Can't tell yet: {said}{drawn}.", True)
+        return Verdict("cant_tell", f"Can't tell yet: {said}{drawn}.", "more")
     reached = _joined([_reached(*check) for check in checks]) + drawn
-    why = next(filter(None, (_waits(standing.counts), _undecided(standing.counts), _left_out(standing, bar))), "")
-    if why:
-        return Verdict("cant_tell", f"Can't tell yet: {why}.")
+    in_the_way: tuple[tuple[str, Act], ...] = (
+        (_waits(standing.counts), "label"),
+        (_undecided(standing.counts), "adjudicator"),
+        (_left_out(standing, bar), "answer"),
+    )
+    for why, act in in_the_way:
+        if why:
+            return Verdict("cant_tell", f"Can't tell yet: {why}.", act)
     if standing.split != "test":
         return Verdict(
             "cant_tell",
             f"Can't tell by the {standing.split} split, by which the judge may have been changed: {reached}.",
+            "test",
         )
     if standing.looks > bar.looks:
         looks = f"this is look {standing.looks} at these labels, and they bear {bar.looks}"
         return Verdict(
-            "cant_tell", f"Can't tell by these labels any more: {looks}. Label fresh cases in a new session."
+            "cant_tell", f"Can't tell by these labels any more: {looks}. Label fresh cases in a new session.", "fresh"
         )
     return Verdict("calibrated", f"Calibrated: {reached}, on {rates.n_positives} positives.")
 
@@ -127,8 +142,9 @@ def _would(name: str, figure: Estimate, least: float) -> str:
 
 
 def is_why(flag: Flag, why: str) -> bool:
-    """True where this flag decided, and `why` says all that it says."""
-    return flag.grave and not flag.brief and why == _of_flag(flag)
+    """True where `why` says all that this flag says."""
+    few = flag.kind in ("few_positives", "empty_class") and "the bar asks for" in why
+    return few or (flag.grave and not flag.brief and why == _of_flag(flag))
 
 
 def _low(figure: Estimate) -> float:

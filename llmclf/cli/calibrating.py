@@ -41,7 +41,10 @@ def start(
     design: Annotated[str, typer.Option("--design", help="random, by-verdict or class-balanced.")] = "random",
     align_share: Annotated[
         float | None,
-        typer.Option("--align-share", help="Share to change the judge by, never tested on. Default: 0.3; task: 0."),
+        typer.Option(
+            "--align-share",
+            help="Share to change the judge by, never tested on. Default: 0.3; 0 for a task or a recorded judge.",
+        ),
     ] = None,
     practice: Annotated[int, typer.Option("--practice", min=0, help="Cases to begin with that are never scored.")] = 3,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 0,
@@ -56,7 +59,8 @@ def start(
         bool, typer.Option("--plan", help="Say what it takes and what it can tell; begin nothing.")
     ] = False,
     prevalence: Annotated[
-        float | None, typer.Option(help="For --plan: share of the target in the pool. Default: its labels', or 0.005.")
+        str | None,
+        typer.Option(help="For --plan: share of the target in the pool, 0.12 or 12%. Default: its labels', or 0.005."),
     ] = None,
     sensitivity: Annotated[
         float | None, typer.Option(help="For --plan: the judge's. Default: of one that deserves to pass.")
@@ -74,6 +78,7 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Draw the cases of a session and begin it; nothing is paid."""
+    from llmclf.cli.sessions_view import SessionView, lines_after, share_of
     from llmclf.workspace.calibrating import plan_session, start_session
 
     given: dict[str, Any] = {
@@ -94,7 +99,7 @@ def start(
             planned = plan_session(
                 name,
                 runtime=opened,
-                prevalence=prevalence,
+                prevalence=share_of(prevalence),
                 sensitivity=sensitivity,
                 specificity=specificity,
                 seconds_a_label=seconds_a_label,
@@ -102,10 +107,10 @@ def start(
                 **given,
             )
             show(planned, as_json)
+            for line in lines_after(planned):
+                tell(line)
             return
-        session = start_session(name, runtime=opened, hide_names=hide_names, **given)
-    from llmclf.cli.sessions_view import SessionView
-
+        session = start_session(name, runtime=opened, hide_names=hide_names, on_note=tell, **given)
     show(SessionView(session), as_json)
     tell(f"next: llmclf calibrate label {session.id}")
 
@@ -142,7 +147,7 @@ def report(
         typer.Option(
             "--judge-missing",
             metavar="ITEMS",
-            help="Judge what it has not judged yet; ITEMS as the session began with.",
+            help="Judge what it has not judged yet; ITEMS as the session began with, or `session` for its kept words.",
         ),
     ] = None,
     conversations: Annotated[
@@ -166,7 +171,7 @@ def report(
 ) -> None:
     """Show how a judge agrees with people, and whether it is calibrated. Each look at the test split is counted."""
     from llmclf.cli.requirements import check_requirements, failed_requirements
-    from llmclf.workspace.session_reports import plan_report, report as make_report
+    from llmclf.workspace.session_reports import not_calibrated_because, plan_report, report as make_report
 
     conditions = [one for one in require or [] if one != _CALIBRATED]
     check_requirements(conditions, _Figures)
@@ -205,8 +210,8 @@ def report(
     for step in steps:
         tell(f"next: {step}")
     failed = failed_requirements({name: one.to_dict() for name, one in made.figures.items()}, conditions)
-    if _CALIBRATED in (require or []) and made.state != _CALIBRATED:
-        failed.append(f"{_CALIBRATED}: {made.why}")
+    if _CALIBRATED in (require or []) and (why := not_calibrated_because(made)):
+        failed.append(f"{_CALIBRATED}: {why}")
     for line in failed:
         tell(f"not met: {line}")
     if failed:

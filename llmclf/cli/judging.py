@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,7 +73,7 @@ def show_(name: JudgeArgument, store: StoreOption = None, as_json: JsonOption = 
     from llmclf.workspace.judging import load_judge
 
     with _reading(store) as opened:
-        show(JudgeView.of(load_judge(name, runtime=opened)), as_json)
+        show(JudgeView.of(load_judge(name, runtime=opened), name), as_json)
 
 
 @app.command()
@@ -94,7 +96,7 @@ def run(
     from llmclf.workspace import judging
 
     with runtime(store, max_usd, cache=cache) as opened:
-        judge, found = _opened(name, items, opened, conversations, dataset)
+        judge, found = _opened(name, items, opened, conversations, dataset, [("", repeat)])
         asked: dict[str, Any] = {"conversations": found.conversations}
 
         def planned() -> Any:
@@ -131,8 +133,8 @@ def probe(
     from llmclf.workspace.probing import PROBES, probe_judge
 
     with runtime(store, max_usd, cache=cache) as opened:
-        judge, found = _opened(name, items, opened, conversations, dataset)
         ways = [("", 0), *PROBES]
+        judge, found = _opened(name, items, opened, conversations, dataset, ways)
 
         def planned() -> Any:
             return judging.plan_judging(found.cases, judge, conversations=found.conversations, probes=ways)
@@ -158,6 +160,14 @@ def import_(
         list[str] | None,
         typer.Option("--positive", help="A verdict that is looked for; for a new judge. Repeatable."),
     ] = None,
+    verdicts: Annotated[
+        list[str] | None,
+        typer.Option("--verdicts", help="All that it may say: bad,good; for a new judge. Anything else is failed."),
+    ] = None,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="SAID=MEANT", help="A verdict of the file under another name. Repeatable."),
+    ] = None,
     question: Annotated[str, typer.Option("--question", help="What it was asked; for a new judge.")] = "",
     source: Annotated[str, typer.Option("--from", help="What the file calls the judge, where not by this name.")] = "",
     store: StoreOption = None,
@@ -169,7 +179,14 @@ def import_(
 
     with runtime(store) as opened:
         imported = import_recorded(
-            name, file, runtime=opened, positive=positive or (), question=question, source=source
+            name,
+            file,
+            runtime=opened,
+            positive=positive or (),
+            verdicts=_words(verdicts),
+            renamed=_renamed(renamed),
+            question=question,
+            source=source,
         )
         view = ImportView.of(imported)
         show(view, as_json)
@@ -185,12 +202,33 @@ def _reading(store: Path | None) -> Any:
     return Runtime(path, workspace=workspace())
 
 
-def _opened(name: str, items: str, opened: Any, conversations: str | None, dataset: str | None) -> tuple[Any, Any]:
-    """(the judge, the cases that it is to judge)."""
-    from llmclf.workspace.judging import load_judge, read_cases
+def _opened(
+    name: str, items: str, opened: Any, conversations: str | None, dataset: str | None, ways: Sequence[tuple[Any, int]]
+) -> tuple[Any, Any]:
+    """(the judge, the cases that it is to judge in these ways)."""
+    from llmclf.workspace.judging import check_recorded, load_judge, read_cases
 
     judge = load_judge(name, runtime=opened)
     found = read_cases(items, judge.rubric, opened, conversations=conversations, dataset=dataset)
     for why, count in found.left_out.items():
         tell(f"left out: {count:,} {why}")
+    check_recorded(judge, found.cases, ways)
     return judge, found
+
+
+def _words(given: list[str] | None) -> list[str]:
+    """What stands between the commas."""
+    return [word.strip() for text in given or [] for word in text.split(",") if word.strip()]
+
+
+def _renamed(given: list[str] | None) -> dict[str, str]:
+    """From what the file says to what it means; ConfigError that lists whatever is no SAID=MEANT."""
+    from llmclf.errors import ConfigError
+
+    pairs = [text.rpartition("=") for text in given or []]
+    wrong = [text for text, (said, _, meant) in zip(given or [], pairs, strict=True) if not said or not meant.strip()]
+    twice = [said for said, count in Counter(said.strip() for said, *_ in pairs).items() if count > 1]
+    problems = [f"{one!r} is not SAID=MEANT" for one in wrong] + [f"{one!r} stands twice" for one in twice if one]
+    if problems:
+        raise ConfigError("the verdicts can't be renamed", where="--map", problems=problems)
+    return {said.strip(): meant.strip() for said, _, meant in pairs}

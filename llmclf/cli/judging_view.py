@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmclf.config.files import Found, find
+from llmclf.errors import shorten
 from llmclf.judges import UNCALIBRATED, Judge, LlmJudge, PanelJudge
 from llmclf.judges.status import NEVER, CalibrationStatus
 from llmclf.judges.wording import empty_case_text, messages_of
@@ -19,6 +23,7 @@ from llmclf.workspace.judging import Imported, figures
 
 _MOST_LISTED = 20
 _MOST_OF_A_REASON = 300
+_MOST_OF_A_WORD = 60
 _STATES = {"not_calibrated": "\nmissed its bar", "cant_tell": "\ntoo few labels"}
 
 
@@ -64,15 +69,21 @@ class JudgeView:
     status: CalibrationStatus
     prompt: tuple[tuple[str, str], ...]
     """(role, text) as sent with an empty case; empty for a judge that sends none."""
+    files: tuple[Path, ...]
+    """Its own, and its prompt's."""
+    copying: str
+    """The commands that make a copy of one's own."""
 
     @classmethod
-    def of(cls, judge: Judge) -> JudgeView:
-        """What there is to say of a judge; of a panel the members' names stand for their prompts."""
+    def of(cls, judge: Judge, named: str) -> JudgeView:
+        """What there is to say of a judge, which was asked for as `named`; of a panel its members stand for prompts."""
         prompt: tuple[tuple[str, str], ...] = ()
         if isinstance(judge, LlmJudge):
             messages = messages_of(judge.prompt, judge.rubric, judge.rubric.verdicts, empty_case_text(judge.rubric))
             prompt = tuple((message.role, message.content) for message in messages)
-        return cls(judge_row(judge), judge.rubric, judge.bar, judge.status, prompt)
+        found = files_of(judge, named)
+        paths = tuple(one.path for one in found)
+        return cls(judge_row(judge), judge.rubric, judge.bar, judge.status, prompt, paths, _copying(found))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -82,6 +93,8 @@ class JudgeView:
             "guideline": {"text": self.rubric.guideline.text, "version": self.rubric.guideline.version},
             "bar": {name: getattr(self.bar, name) for name in self.bar.__slots__},
             "status": self.status.to_dict(),
+            "files": [str(path) for path in self.files],
+            "copying": self.copying,
             "prompt": [{"role": role, "text": text} for role, text in self.prompt],
         }
 
@@ -93,8 +106,12 @@ class JudgeView:
         row, status = self.row, self.status
         style = "bold green" if status.calibrated else "bold yellow"
         yield Text(f"{row['name']}: {row['question']}", style="bold")
-        yield Text(f"{status.stamp}{f': {status.why}' if status.why else ''}", style=style)
+        stamps = f"{status.stamp}{' SIMULATED' if row['simulated'] else ''}"
+        yield Text(f"{stamps}{f': {status.why}' if status.why else ''}", style=style)
         yield Text(f"fingerprint {row['fingerprint']}\nasks {row['asks']}; sees {', '.join(row['sees'])}")
+        for path in self.files:
+            yield Text(f"file {path}")
+        yield Text(f"a copy of your own: {self.copying}")
         bar = self.bar
         yield Text(
             f"calibrated from: sensitivity {bar.sensitivity:g}, specificity {bar.specificity:g}, positive agreement "
@@ -136,7 +153,7 @@ class JudgmentsView(Shown):
         names = [*self.judge.rubric.names, "cannot_tell"]
         rows = [(name, str(found["verdicts"].get(name, 0)), "looked for" * (name in targets)) for name in names]
         rows += [(f"failed: {kind}", str(count), "no verdict") for kind, count in found["failed"].items()]
-        notes = [] if status.calibrated else [f"{UNCALIBRATED}: {status.why or status.state}."]
+        notes = [] if status.calibrated else [f"{UNCALIBRATED}: {(status.why or status.state).rstrip('.')}."]
         notes.append(
             "Counts of what the judge says, not rates: llmclf calibrate report corrects them by people's labels."
         )
@@ -160,24 +177,24 @@ class ImportView(Shown):
     def of(cls, imported: Imported) -> ImportView:
         """With the lines that stand for what was no good verdict."""
         found = imported.recording
-        unknown = ", ".join(f"{verdict!r} {count:,}" for verdict, count in found.unknown.items())
-        others = ", ".join(f"{judge!r} {count:,}" for judge, count in found.others.items())
-        shown = found.duplicates[:_MOST_LISTED]
+        unknown = {verdict: count for verdict, count in found.unknown.items() if verdict not in imported.rare}
         lines = [
             f"{counted(found.missing, 'line')} without a verdict: kept as failed" if found.missing else "",
-            f"verdicts outside the closed set, kept as failed: {unknown}" if unknown else "",
-            f"lines of other judges, not read: {others}" if others else "",
-            f"fields that nothing reads: {', '.join(found.passed_over)}" if found.passed_over else "",
-            f"{counted(len(found.duplicates), 'line')} about a case that was judged before; the first counts:"
-            if shown
+            *_listed("{} without a field `verdict`", found.without_field),
+            *_rare_lines(imported.rare),
+            f"verdicts outside the closed set, kept as failed: {_counts(unknown)}" if unknown else "",
+            *_listed("{} whose verdict is no text, and none of the closed set", found.odd),
+            f"verdicts of --map that no line has: {', '.join(map(_named, found.not_renamed))}"
+            if found.not_renamed
             else "",
-            *(f"  {one}" for one in shown),
-            f"  and {len(found.duplicates) - len(shown)} more" if len(found.duplicates) > len(shown) else "",
+            f"lines of other judges, not read: {_counts(found.others)}" if found.others else "",
+            f"fields that nothing reads: {_words(found.passed_over)}" if found.passed_over else "",
+            *_listed("{} about a case that was judged before; the first counts", found.duplicates),
         ]
         return cls(imported, tuple(line for line in lines if line))
 
     def to_dict(self) -> dict[str, Any]:
-        """Counts, with every duplicate."""
+        """Counts, with the lines that are no good verdicts; of words that are in the file, the 20 most frequent."""
         imported, found = self.imported, self.imported.recording
         return {
             "judge": imported.judge.name,
@@ -189,10 +206,14 @@ class ImportView(Shown):
             "run": imported.run_id,
             "figures": figures(found.judgments),
             "without_verdict": found.missing,
-            "unknown_verdicts": dict(found.unknown),
-            "other_judges": dict(found.others),
+            "without_field": list(found.without_field),
+            "rare_verdicts": _most(imported.rare),
+            "unknown_verdicts": _most(found.unknown),
+            "odd_verdicts": list(found.odd),
+            "not_renamed": list(found.not_renamed),
+            "other_judges": _most(found.others),
             "duplicates": list(found.duplicates),
-            "fields_not_read": list(found.passed_over),
+            "fields_not_read": [_cut(one) for one in found.passed_over[:_MOST_LISTED]],
         }
 
     def _table(self) -> TableText:
@@ -200,7 +221,13 @@ class ImportView(Shown):
         judge, found = imported.judge, figures(imported.recording.judgments)
         targets = judge.rubric.targets
         rows = [(name, str(count), "looked for" * (name in targets)) for name, count in found["verdicts"].items()]
-        rows += [(f"failed: {kind}", str(count), "no verdict") for kind, count in found["failed"].items()]
+        outside = sum(imported.recording.unknown.values())
+        rows += (
+            [("failed", str(imported.recording.missing), "no verdict was recorded")]
+            if imported.recording.missing
+            else []
+        )
+        rows += [("failed", str(outside), "outside the closed set")] if outside else []
         said = "was made" if imported.is_new else "was there"
         stamps = () if judge.status.calibrated else (UNCALIBRATED,)
         title = f"{judge.name}: {counted(len(imported.recording.judgments), 'recorded judgment')}"
@@ -228,7 +255,77 @@ def judge_row(judge: Judge) -> dict[str, Any]:
         "calibration": status.stamp,
         "state": status.state,
         "why": status.why,
+        "simulated": judge.simulated,
     }
+
+
+def files_of(judge: Judge, named: str) -> list[Found]:
+    """The file of a judge that was asked for as `named`, and that of its prompt."""
+    workspace = judge.runtime.workspace
+    found = [find("judge", named, workspace)]
+    return [*found, find("prompt", judge.prompt.name, workspace)] if isinstance(judge, LlmJudge) else found
+
+
+def _copying(found: Sequence[Found]) -> str:
+    """Commands that copy a judge's files into the workspace: one from elsewhere under its name, which goes first."""
+    targets = []
+    for one, (folder, ending) in zip(found, (("judges", ".toml"), ("prompts", ".txt")), strict=False):
+        mine = one.origin in ("workspace", "path")
+        targets.append(Path(folder) / f"{one.name}{'_2' if mine else ''}{ending}")
+    # a prompt of one's own is copied only with a judge that is not: a second judge may share it
+    pairs = [
+        (one.path, target)
+        for one, target in zip(found, targets, strict=True)
+        if one is found[0] or one.origin not in ("workspace", "path")
+    ]
+    folders = dict.fromkeys(str(target.parent) for _, target in pairs)
+    return " && ".join(
+        [f"mkdir -p {shlex.join(folders)}", *(f"cp {shlex.join([str(path), str(target)])}" for path, target in pairs)]
+    )
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= _MOST_OF_A_WORD else f"{word[: _MOST_OF_A_WORD - 1]}…"
+
+
+def _named(word: str) -> str:
+    return shorten(word, _MOST_OF_A_WORD)
+
+
+def _words(words: Sequence[str]) -> str:
+    more = len(words) - _MOST_LISTED
+    return ", ".join([*map(_cut, words[:_MOST_LISTED]), *([f"and {more:,} others"] if more > 0 else [])])
+
+
+def _most(counts: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent, none of them long."""
+    return {_cut(word): count for word, count in Counter(counts).most_common(_MOST_LISTED)}
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    told = [f"{_named(word)} {count:,}" for word, count in Counter(counts).most_common(_MOST_LISTED)]
+    more = len(counts) - len(told)
+    return ", ".join([*told, *([f"and {more:,} others"] if more > 0 else [])])
+
+
+def _listed(what: str, lines: Sequence[str]) -> list[str]:
+    """How many lines are so, and the first of them."""
+    if not lines:
+        return []
+    more = len(lines) - _MOST_LISTED
+    shown = [f"  {one}" for one in lines[:_MOST_LISTED]] + ([f"  and {more:,} more"] if more > 0 else [])
+    return [f"{what.format(counted(len(lines), 'line'))}:", *shown]
+
+
+def _rare_lines(rare: Mapping[str, int]) -> list[str]:
+    """What to do about words that may be slips."""
+    lines = [
+        f"{counted(count, 'line')} say{'s' * (count == 1)} {_named(word)}: "
+        "name it in --verdicts to keep it as a verdict; taken as failed"
+        for word, count in Counter(rare).most_common(_MOST_LISTED)
+    ]
+    more = len(rare) - len(lines)
+    return [*lines, *([f"and {more:,} other such words; taken as failed"] if more > 0 else [])]
 
 
 def _asks(judge: Judge) -> str:
@@ -244,7 +341,7 @@ def _said(row: dict[str, Any]) -> str:
     """`calibrated`, or UNCALIBRATED with what a calibration said, or why none holds any more."""
     lapsed = row["state"] == "uncalibrated" and row["why"] != NEVER
     more = f"\n{row['why']}" if lapsed else _STATES.get(row["state"], "")
-    return f"{row['calibration']}{more}"
+    return f"{row['calibration']}{' SIMULATED' if row['simulated'] else ''}{more}"
 
 
 def _reasons(judgments: Sequence[Judgment], targets: frozenset[str]) -> list[str]:

@@ -46,13 +46,14 @@ def label(
     with runtime(existing_store(store)) as opened:
         desk = Desk(opened.store)
         found = desk.session(session)
-        _check(desk, found, person, url if links_only else "there")
+        _check(desk, found, person, url, links_only)
 
         def ready(address: str) -> None:
             if new_links:  # not before the socket is bound: who can't be served keeps the link
                 tell(f"{desk.revoke(found.id, person)} links and cookies hold no longer")
             made = links(desk, found.id, url or address, people=None if person is None else [person])
             _tell_links(found.id, made, as_json)
+            _tell_reach(url or address, host, given=url is not None)
             if not (no_browser or links_only) and len(made) == 1 and _has_display():
                 _open_browser(next(iter(made.values())))
 
@@ -68,17 +69,31 @@ def label(
         _tell_progress(desk, found.id)
 
 
-def _check(desk: Any, session: Any, person: str | None, url: str | None) -> None:
+def _check(desk: Any, session: Any, person: str | None, url: str | None, links_only: bool) -> None:
     """ConfigError where nobody can label so."""
     from llmclf.errors import ConfigError, nearest
 
     people = [*session.annotators, *([session.adjudicator] if session.adjudicator else [])]
     if person is not None and person not in people:
         raise ConfigError("takes no part in the session", where="--as", got=person, fix=nearest(person, people))
-    if url is None:
+    if links_only and url is None:
         raise ConfigError("links need the server's address", where="--links-only", fix="give it with --url")
+    if url is not None and not _is_web_address(url):
+        begins = url if "://" in url else f"http://{url}"
+        fix = f"give all of it: --url {begins}" if _is_web_address(begins) else "such as http://192.0.2.2:8321"
+        raise ConfigError(
+            "must be an address that browsers open, with http:// or https://", where="--url", got=url, fix=fix
+        )
     if next(one.closed for one in desk.sessions() if one.id == session.id):
         raise ConfigError("the session is closed: it takes no more labels", where=f"session {session.id}")
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _is_for_others(host: str, url: str | None) -> bool:
@@ -97,6 +112,22 @@ def _tell_links(session_id: str, made: dict[str, str], as_json: bool) -> None:
             print(f"{name}: {link}")
     sys.stdout.flush()
     tell("each link is for one person alone")
+
+
+def _tell_reach(base: str, host: str, *, given: bool) -> None:
+    """What people on other machines need besides the links."""
+    from llmclf.server.auth import is_loopback
+    from llmclf.server.running import is_every_address
+
+    name = urlsplit(base).hostname or ""
+    if is_every_address(name):
+        tell(f"nobody can open {name}: put this machine's address in its place, or give it with --url")
+    elif not given and is_every_address(host):
+        tell(f"the links call this machine {name}; where browsers reach it by another name, give that with --url")
+    if base.startswith("http:") and not is_loopback(name):
+        tell(
+            "without TLS the words and the links cross the network in the clear (docs/serving.md has the way with TLS)"
+        )
 
 
 def _has_display() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -36,6 +37,7 @@ def serve(
     def ready(url: str) -> None:
         asks = "asks for the token" if token else "asks for no token: whoever is on this machine may call it"
         tell(f"llmclf answers at {url}   (/v1 {asks})")
-        tell("labels: llmclf calibrate label SESSION   (makes the links)")
+        beside = "" if store is None else f" --store {shlex.quote(str(store))}"
+        tell(f"links to label: llmclf calibrate label SESSION --links-only --url {url}{beside}")
 
     run_server(app, host, port, on_ready=ready)

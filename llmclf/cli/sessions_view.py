@@ -8,7 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from llmclf.calibration.asks import SessionSummary
+from llmclf.calibration.drawing import spelled
+from llmclf.calibration.plan import SMALL_CHANCE, SessionPlan
 from llmclf.calibration.session import Session
+from llmclf.errors import ConfigError
 from llmclf.render.tables import Shown, TableText, counted
 
 
@@ -45,8 +48,31 @@ class SessionView(Shown):
         ]
         rows += [(name, f"{count:,} labels") for name, count in self._labels().items()]
         rows += [(session.adjudicator, "decides where they differ")] if session.adjudicator else []
-        title = f"session {session.id}: {session.kind} {session.name}, {session.design.replace('_', ' ')}"
+        title = f"session {session.id}: {session.kind} {session.name}, {spelled(session.design)}"
         return TableText(title, ("", ""), tuple(rows), interval=True)
+
+
+def share_of(given: str | None) -> float | None:
+    """`0.12`, `12%` or `12 %` as a share; ConfigError for anything else."""
+    if given is None:
+        return None
+    number, sign, rest = given.partition("%")
+    try:
+        share = float(number) / 100 if sign and not rest.strip() else float(given)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        fix = "a share such as 0.12, or a percentage such as 12%"
+        raise ConfigError("no share between 0 and 1", where="--prevalence", got=given, fix=fix)
+    return share
+
+
+def lines_after(plan: SessionPlan) -> list[str]:
+    """The commands that come after a plan: to what it proposes; to the session itself, unless it has little chance."""
+    better = plan.proposal.steps if plan.proposal else ()
+    own = plan.steps if plan.kind == "task" or plan.chance >= SMALL_CHANCE else ()
+    between = ["or, to hold a classifier against the labels:"] if own and better else []
+    return [*(f"next: {step}" for step in own), *between, *(f"next: {step}" for step in better)]
 
 
 def steps_after(summary: SessionSummary, labelled: int) -> list[str]:

@@ -25,6 +25,7 @@ from llmclf.llm.model import Model, Output, Request, Response, Subject
 from llmclf.llm.routes.sim_words import Truth
 from llmclf.llm.runtime import Runtime
 from llmclf.render import Prompt, Window
+from llmclf.render.redaction import Redaction
 from llmclf.types import CANNOT_TELL, Bar, Case, Conversation, ErrorInfo, Judgment, Rubric, content_hash
 from llmclf.types.judgment import Probe
 
@@ -60,7 +61,7 @@ class LlmJudge(Judge):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Over the request about an empty case, the window, model with settings, and the parser's version."""
+        """Over the request about an empty case, the window, what is redacted, model with settings, parser's version."""
         messages = messages_of(self.prompt, self.rubric, self.rubric.verdicts, empty_case_text(self.rubric))
         sight = (self.rubric.sees, self.rubric.context, self.window)
         targets = sorted(self.rubric.targets)
@@ -71,6 +72,7 @@ class LlmJudge(Judge):
                 "verdicts": self._verdicts,
                 "targets": targets,
                 "sight": sight,
+                "redaction": _taken_out(self.runtime.redaction),
                 "model": self.model,
                 "model_settings": self.model_settings,
                 "parser": PARSER,
@@ -172,6 +174,13 @@ class LlmJudge(Judge):
     @property
     def _verdicts(self) -> tuple[str, ...]:
         return (*self.rubric.names, CANNOT_TELL)
+
+
+def _taken_out(redaction: Redaction) -> dict[str, list[str]] | None:
+    """What is replaced in texts before they are sent; None where nothing is."""
+    if not redaction.before_sending:
+        return None
+    return {name: sorted(set(getattr(redaction, name))) for name in ("kinds", "names", "metadata_keys")}
 
 
 def _truth(case: Case, rubric: Rubric) -> Truth:

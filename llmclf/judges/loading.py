@@ -18,8 +18,8 @@ from llmclf.llm.runtime import Runtime
 from llmclf.render import Window, load_prompt
 from llmclf.types import Label, Rubric, Rule
 
-_DECIDES = {"route", "litellm_model", "model", "path", "weights", "body"}
-"""Fields of a row in models.toml that decide what a model says; where it stands and what it costs does not."""
+_DECIDES_NOTHING = {"price", "input_usd_per_million", "output_usd_per_million", "key_env", "note"}
+"""Fields of a row in models.toml that don't change what a model says: what it costs, who pays, what to know of it."""
 
 
 def load_judge(name: str, *, runtime: Runtime | None = None, workspace: str | Path | None = None) -> Judge:
@@ -75,7 +75,6 @@ def _model_settings(model: str, workspace: Path | None) -> Mapping[str, Any]:
     row = load_models(workspace).get(model)
     if row is None:
         return {}
-    said: dict[str, Any] = row.model_dump(mode="json")
-    thinking = said.get("thinking")
-    wanted = {name: said[name] for name in sorted(_DECIDES & said.keys())}
-    return wanted | ({"thinking": thinking} if isinstance(thinking, dict) else {})
+    # without what only repeats a default, so that a new field of a later version changes no fingerprint
+    said: dict[str, Any] = row.model_dump(mode="json", exclude=_DECIDES_NOTHING, exclude_defaults=True)
+    return said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
 from llmclf.classifiers.asking import together
 from llmclf.errors import ConfigError
@@ -31,10 +30,13 @@ class PanelJudge(Judge):
         super().__init__(_common_rubric(name, members), runtime=runtime, bar=bar)
         self._members = tuple(members)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Over the members' fingerprints and the rule; recorded members count by their names."""
-        members = [one.name if isinstance(one, RecordedJudge) else one.fingerprint for one in self._members]
+        """Over the members' fingerprints and the rule; a recorded member's, of its newest import, with its name."""
+        members = [
+            f"{one.name}@{one.fingerprint}" if isinstance(one, RecordedJudge) else one.fingerprint
+            for one in self._members
+        ]
         return content_hash({"kind": self.kind, "rule": _RULE, "members": sorted(members)})
 
     @property

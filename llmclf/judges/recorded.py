@@ -19,6 +19,11 @@ from llmclf.types.judgment import Probe
 _ITEM = re.compile(r"(.+)\[(\d+)\]")
 _READ = ("judge", "item", "verdict", "reason", "conversation_id", "turn", "probe", "repeat", "model")
 _MOST_PROBLEMS = 20
+_MOST_SHOWN = 60
+_HIGHEST = 2**31
+"""Of a turn and of a repeat: what is above is no number of either, and too large for the store."""
+_RANGE = f"a whole number from 0 to {_HIGHEST}"
+_LONGEST = 40  # digits, zeros before it and all
 _DIGITS = 12
 _NOT_FOUND: ErrorKind = "not_found"
 _NEWEST = """
@@ -49,6 +54,12 @@ class Recording:
     """Judges with lines in the file that were not asked for."""
     passed_over: tuple[str, ...]
     """Fields that nothing reads."""
+    without_field: tuple[str, ...] = ()
+    """Lines that have no field `verdict` at all: most likely it is called something else there. In `missing`, too."""
+    odd: tuple[str, ...] = ()
+    """Lines whose verdict is a number or a truth value that is not in the closed set. In `unknown`, too."""
+    not_renamed: tuple[str, ...] = ()
+    """Verdicts that were to be renamed, and that no line has."""
 
 
 class RecordedJudge(Judge):
@@ -139,16 +150,23 @@ def read_recorded(path: str | Path, name: str, rubric: Rubric | None = None, *, 
     return list(read_recording(path, name, rubric, source=source).judgments)
 
 
-def read_recording(path: str | Path, name: str, rubric: Rubric | None = None, *, source: str = "") -> Recording:
+def read_recording(
+    path: str | Path,
+    name: str,
+    rubric: Rubric | None = None,
+    *,
+    source: str = "",
+    renamed: Mapping[str, str] = {},
+) -> Recording:
     """A file of JSON Lines with `item`, `verdict` and perhaps `judge`, `reason`, `turn`, `probe`, `repeat`, `model`.
 
     Lines whose `judge` is `source` (default: `name`), and those that name none, are the judge's. An `item` such as
-    `c1[3]` is about turn 3 of conversation c1. A verdict that is null, empty or not in the `rubric` gives a failed
-    judgment of kind `unparsable`. DataError with every bad line: no JSON object, no item, a field of a wrong type;
-    nothing is read then.
+    `c1[3]` is about turn 3 of conversation c1. A verdict that `renamed` has is taken for the one that it names there.
+    One that is null, empty or not in the `rubric` gives a failed judgment of kind `unparsable`. DataError with every
+    bad line: no JSON object, no item, a field of a wrong type, a turn or repeat above 2**31; nothing is read then.
     """
     path = Path(path)
-    reader = _Reader(name, source or name, rubric)
+    reader = _Reader(name, source or name, rubric, renamed)
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
             reader.take(number, line)
@@ -168,10 +186,11 @@ def read_recording(path: str | Path, name: str, rubric: Rubric | None = None, *,
 class _Reader:
     """Takes the lines of a file one by one."""
 
-    def __init__(self, name: str, source: str, rubric: Rubric | None) -> None:
+    def __init__(self, name: str, source: str, rubric: Rubric | None, renamed: Mapping[str, str]) -> None:
         self.name = name
         self.source = source
         self.rubric = rubric
+        self.renamed = renamed
         self.problems: list[str] = []
         self.judgments: list[Judgment] = []
         self.others: Counter[str] = Counter()
@@ -182,6 +201,9 @@ class _Reader:
         self._duplicates: list[str] = []
         self._seen: set[tuple[str, Probe, int]] = set()
         self._passed_over: dict[str, None] = {}
+        self._without_field: list[str] = []
+        self._odd: list[str] = []
+        self._renamed: set[str] = set()
 
     def recording(self) -> Recording:
         """What was read."""
@@ -194,6 +216,9 @@ class _Reader:
             tuple(self._duplicates),
             self.others,
             tuple(self._passed_over),
+            tuple(self._without_field),
+            tuple(self._odd),
+            tuple(one for one in self.renamed if one not in self._renamed),
         )
 
     def take(self, number: int, line: bytes) -> None:
@@ -212,22 +237,29 @@ class _Reader:
         probe: Probe = row.get("probe") or ""
         repeat: int = row.get("repeat") or 0
         if (case, probe, repeat) in self._seen:
-            self._duplicates.append(f"line {number}: {case}{f' ({probe})' if probe else ''}")
+            self._duplicates.append(f"line {number}: {_short(case)}{f' ({probe})' if probe else ''}")
             return
         self._seen.add((case, probe, repeat))
         self._items[case] = item
-        self.judgments.append(self._judgment(row, case, probe, repeat))
+        self.judgments.append(self._judgment(row, number, case, probe, repeat))
 
-    def _judgment(self, row: Mapping[str, Any], case: str, probe: Probe, repeat: int) -> Judgment:
+    def _judgment(self, row: Mapping[str, Any], number: int, case: str, probe: Probe, repeat: int) -> Judgment:
         verdict, error = _word(row.get("verdict")), None
+        if verdict in self.renamed:
+            self._renamed.add(verdict)
+            verdict = self.renamed[verdict]
         if not verdict:
             self._missing += 1
+            if "verdict" not in row:
+                self._without_field.append(f"line {number}: {_short(case)}")
             error = ErrorInfo("unparsable", "no verdict was recorded")
         else:
             self._verdicts[verdict] += 1
         known = self.rubric is None or verdict == CANNOT_TELL or verdict in self.rubric.names
         if verdict and not known:
             self._unknown[verdict] += 1
+            if not isinstance(row["verdict"], str):
+                self._odd.append(f"line {number}: {_short(case)}: {json.dumps(row['verdict'])}")
             error = ErrorInfo("unparsable", f"the recorded verdict is not in the closed set; got {shorten(verdict)}")
         return Judgment(
             case,
@@ -264,6 +296,8 @@ def _wrong_fields(row: Mapping[str, Any]) -> list[str]:
     found = []
     if isinstance(item, bool) or not isinstance(item, str | int) or item == "":
         found.append(f"`item` must be text; got {shorten(item, 60)}")
+    elif (matched := _ITEM.fullmatch(str(item))) and not _is_small(matched[2]):
+        found.append(f"the turn of `item` must be {_RANGE}; got {shorten(item, 60)}")
     for name in ("judge", "reason", "model", "conversation_id"):
         if row.get(name) is not None and not isinstance(row[name], str):
             found.append(f"`{name}` must be text; got {shorten(row[name], 60)}")
@@ -273,9 +307,19 @@ def _wrong_fields(row: Mapping[str, Any]) -> list[str]:
         found.append(f"`probe` must be one of swapped, padded; got {shorten(probe, 60)}")
     for name in ("turn", "repeat"):
         value = row.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            found.append(f"`{name}` must be a whole number from 0; got {shorten(value, 60)}")
+        wrong = isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _HIGHEST
+        if value is not None and wrong:
+            found.append(f"`{name}` must be {_RANGE}; got {shorten(value, 60)}")
     return found
+
+
+def _is_small(digits: str) -> bool:
+    """True for a number that a turn can have; Python itself refuses to read one of thousands of digits."""
+    return len(digits) <= _LONGEST and int(digits) <= _HIGHEST
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def _case_of(row: Mapping[str, Any]) -> tuple[str, Item]:

@@ -49,6 +49,8 @@ class CalibrationStatus:
     """What the judge was held to."""
     guideline: str = ""
     """Version of the guideline in the judge's file then."""
+    simulated: bool = False
+    """True where a simulated vendor made its verdicts up: what it passed says nothing of a real one."""
 
     @property
     def calibrated(self) -> bool:
@@ -151,9 +153,11 @@ def _status_of(found: dict[str, Any]) -> tuple[CalibrationStatus | None, str]:
     numbers = [value for value in bar.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     wrong = [one for one in ("judge", *_TEXTS) if not isinstance(found[one], str)]
     wrong += [] if isinstance(found["figures"], dict) else ["figures"]
+    wrong += [] if isinstance(found["simulated"], bool) else ["simulated"]
     wrong += [] if bar.keys() == set(Bar.__slots__) and len(numbers) == len(bar) else ["bar"]
     wrong += [] if found["state"] in get_args(State) else ["state"]
     if wrong:
         return None, f"wrong: {', '.join(wrong)}"
     texts = {one: found[one] for one in _TEXTS}
-    return CalibrationStatus(found["state"], figures=found["figures"], bar=Bar(**bar), **texts), ""
+    more = {"figures": found["figures"], "bar": Bar(**bar), "simulated": found["simulated"]}
+    return CalibrationStatus(found["state"], **more, **texts), ""

@@ -30,12 +30,13 @@ def status_of(error: LlmclfError) -> int:
 
 def error_body(error: LlmclfError) -> bytes:
     """The error as JSON: its parts and, in `message`, all of it; `from` tells it from what a proxy answers."""
+    problems = list(getattr(error, "problems", ()))
     parts = {
         "where": error.where,
         "what": error.what,
         "got": None if error.got is None else shorten(error.got),
-        "fix": error.fix,
-        "problems": list(getattr(error, "problems", ())),
+        "fix": error.fix or ("mend what `problems` lists" if problems else ""),
+        "problems": problems,
         "message": error.message,
     }
     return json_bytes({"error": parts, "from": "llmclf"})
@@ -78,7 +79,7 @@ async def json_object(request: Any, limit: int) -> dict[str, Any]:
     if isinstance(value, Fault):
         raise Refusal(400, "can't be read", where="body", problems=[fault_text(value)])
     if not isinstance(value, dict):
-        raise Refusal(400, "must be a JSON object", where="body", got=value)
+        raise Refusal(400, "must be a JSON object", where="body", got=value, fix="send {...} with its fields")
     return value
 
 

@@ -71,11 +71,18 @@ def _app(
             state.failed()
         return error_response(error)
 
+    async def no_such_address(request: Any, error: Any) -> Any:
+        if "text/html" in request.headers.get("accept", ""):
+            return labelling.html_response(pages.nothing_here(), error.status_code)
+        answer = error_response(_misplaced(request, error, classifies=session_id is None))
+        answer.headers.update(error.headers or {})  # a wrong method: which are right
+        return answer
+
     root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
     app = fastapi.FastAPI(title="llmclf", openapi_url=None, lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(Guard, local_names_only=not for_others, root_path=root_path)
     app.add_exception_handler(LlmclfError, our_error)
-    app.add_exception_handler(HTTPException, _no_such_address)
+    app.add_exception_handler(HTTPException, no_such_address)
     app.add_exception_handler(Exception, _fault)
     health.add_routes(app, state)
     labelling.add_routes(app, labelling.Labelling(Desk(store), session_id))
@@ -85,15 +92,22 @@ def _app(
     return app
 
 
-async def _no_such_address(request: Any, error: Any) -> Any:
-    if "text/html" in request.headers.get("accept", ""):
-        return labelling.html_response(pages.nothing_here(), error.status_code)
-    return error_response(Refusal(error.status_code, str(error.detail), where=request.method))
+def _misplaced(request: Any, error: Any, *, classifies: bool) -> Refusal:
+    """Why nothing answers to a method and an address, and which there are."""
+    path = request.url.path
+    if error.status_code == 405:
+        methods = (error.headers or {}).get("Allow", "")
+        return Refusal(405, "the address takes another method", where=path, got=request.method, fix=f"send {methods}")
+    ask = "POST /v1/classify asks a classifier, " if classifies else ""
+    fix = f"{ask}GET /healthz says how the server is; to label, open the link you were given"
+    return Refusal(error.status_code, "there is nothing at this address", where="address", got=path, fix=fix)
 
 
 async def _fault(request: Any, error: Exception) -> Any:
     """A fault of ours: the log has it, whoever asked learns only that there was one. Outside of the guard."""
-    answer = error_response(LlmclfError("something went wrong here", fix="the log of the server has more"), 500)
+    answer = error_response(
+        LlmclfError("something went wrong here", where="server", fix="the log of the server has more"), 500
+    )
     answer.headers.update(HEADERS)
     return answer
 

@@ -131,10 +131,19 @@ def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
         except (DataError, Refusal):
             raise
         except ConfigError as error:  # a missing key, a file with mistakes: whoever asks can't mend it
-            return error_response(error, 503)
+            return error_response(_of_the_operator(error, question.classifier), 503)
         return json_response(prediction.to_dict())
 
     app.add_route("/v1/classify", classify, methods=["POST"])
+
+
+def _of_the_operator(error: ConfigError, classifier: str) -> ConfigError:
+    """The same with all its parts; a lone problem, such as a missing key, is what is wrong."""
+    alone = len(error.problems) == 1
+    what = f"{error.what}: {error.problems[0]}" if alone else error.what
+    where = error.where or f"classifier {classifier}"
+    fix = error.fix or "it must be mended where the server runs; then ask again"
+    return ConfigError(what, where=where, got=error.got, fix=fix, problems=() if alone else error.problems)
 
 
 def _check_may_ask(request: Any, token: str | None) -> None:
@@ -148,10 +157,12 @@ def _check_may_ask(request: Any, token: str | None) -> None:
                 where=sign,
                 fix=f"set {TOKEN_NAME} where the server runs, and send it as `Authorization: Bearer TOKEN`",
             )
-    elif not is_bearer(request.headers.get("authorization", ""), token):
+        return
+    given = request.headers.get("authorization", "")
+    if not is_bearer(given, token):
         raise Refusal(
             401,
-            "a token is needed",
+            "this is not the token" if given else "a token is needed",
             where="Authorization",
             fix=f"send `Authorization: Bearer TOKEN`, with what {TOKEN_NAME} holds where the server runs",
         )

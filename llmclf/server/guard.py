@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmclf.server.answers import Refusal, error_body
-from llmclf.server.auth import is_loopback
+from llmclf.server.auth import TOKEN_NAME, is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,6 +25,12 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 """On every answer; a page brings the policy of its own scripts instead."""
+
+_FIX_NAME = (
+    f"call it 127.0.0.1 or localhost; for another name set {TOKEN_NAME} where `llmclf serve` runs, or start"
+    " `llmclf calibrate label` with --url and that name"
+)
+_FIX_ORIGIN = "use the page of this server itself; a proxy in between must pass on the `Host` it was called by"
 
 
 class Guard:
@@ -64,10 +70,11 @@ class Guard:
     def _refusal(self, method: str, headers: dict[str, str]) -> Refusal | None:
         host = headers.get("host", "")
         if self._local and not is_loopback(_name_of(host)):
-            return Refusal(421, "this server answers to names of its own machine only", where="Host", got=host)
+            what = "this server answers to names of its own machine only"
+            return Refusal(421, what, where="Host", got=host, fix=_FIX_NAME)
         if method not in ("GET", "HEAD") and not _of_our_own(headers, host):
             origin = headers.get("origin") or headers.get("sec-fetch-site")
-            return Refusal(403, "this came from a page of somebody else", where="Origin", got=origin)
+            return Refusal(403, "this came from a page of somebody else", where="Origin", got=origin, fix=_FIX_ORIGIN)
         return None
 
 

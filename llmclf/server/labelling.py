@@ -15,7 +15,7 @@ from llmclf.errors import DataError, shorten
 from llmclf.server import pages
 from llmclf.server.answers import Refusal, json_object, json_response, unknown_keys
 from llmclf.server.auth import COOKIE, COOKIE_SECONDS, seat_key
-from llmclf.server.views import Topic, ask_view, progress_view
+from llmclf.server.views import Topic, ask_view, progress_view, still_view
 from llmclf.types import Evidence, Turn
 
 MAX_BODY = 256 * 1024
@@ -77,8 +77,16 @@ class Labelling:
         return {**self.progress(seat), "ask": shown, "last": self.desk.last(seat)}
 
     def progress(self, seat: Seat) -> dict[str, Any]:
-        """How far the person is."""
-        return {"progress": progress_view(self.desk.progress(seat))}
+        """How far the person is, and in the end who still labels."""
+        mine = self.desk.progress(seat)
+        still = None
+        if mine.done >= mine.total and not mine.closed:
+            topic = self.topic(seat.session_id)
+            seats = (self.desk.seat_of(seat.session_id, name) for name in topic.annotators)
+            progresses = {one.annotator: self.desk.progress(one) for one in seats}
+            left = {name: one.total - one.done for name, one in progresses.items()}
+            still = still_view(left, seat, topic)
+        return {"progress": progress_view(mine, still)}
 
     def save(self, seat: Seat, said: Said) -> dict[str, Any]:
         """Keeps what was said; then the next case, and what is known of the last where it was practice."""
@@ -109,7 +117,9 @@ class Labelling:
     def _case_id(self, seat: Seat, item: str) -> str:
         case_id = self.topic(seat.session_id).cases.get(item)
         if case_id is None:
-            raise Refusal(400, "there is no such case in this session", where="item", got=item)
+            raise Refusal(
+                400, "there is no such case in this session", where="item", got=item, fix="load the page again"
+            )
         return case_id
 
     def _evidence(self, seat: Seat, case_id: str, quotes: tuple[tuple[int, str], ...]) -> tuple[Evidence, ...]:
@@ -241,7 +251,7 @@ def add_routes(app: Any, labelling: Labelling) -> None:
             key = request.path_params["key"]
             seat = await asyncio.to_thread(labelling.seat, request.cookies.get(COOKIE, ""), key)
             if seat is None:
-                raise Refusal(401, "this page is no longer known", fix="open your link again")
+                raise Refusal(401, "this page is no longer known", where="cookie", fix="open your link again")
             body = await json_object(request, MAX_BODY) if reads_body else None
             return json_response(await asyncio.to_thread(work, seat, body))
 

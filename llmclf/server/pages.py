@@ -56,7 +56,7 @@ def front_page(*, classifies: bool) -> Page:
     )
     return _message(
         "llmclf is running",
-        "To label, open the link you were given: it is yours alone, and ends here once it was opened.",
+        "To label, open the link you were given. It is yours alone, and may be opened again until it is taken back.",
         *([backends] if classifies else []),
     )
 
@@ -103,7 +103,8 @@ def _label_choice(number: int, label: Label) -> str:
     key = f"<kbd>{number}</kbd>" if number <= _KEYED_LABELS else "<kbd></kbd>"
     name = escape(label.name)
     shown = f"<span class=name>{name.replace('_', '_<wbr>')}</span>"  # a long name breaks where its words do
-    return f'<label class=choice><input type=radio name=label value="{name}">{key}{shown}</label>'
+    title = escape(label.definition)
+    return f'<label class=choice title="{title}"><input type=radio name=label value="{name}">{key}{shown}</label>'
 
 
 def _rule_option(rubric: Rubric) -> list[str]:

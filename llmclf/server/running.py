@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import signal
 import socket
 import threading
@@ -24,7 +25,8 @@ def serve(
 ) -> None:
     """Serves `app` (of `make_app`, `make_label_app`) until SIGTERM or Ctrl-C; what is under way then has 30 seconds.
 
-    Port 0 takes a free one. `on_ready` is told the address, with the app's root path, once connections are taken.
+    Port 0 takes a free one. `on_ready` is told the address, with the app's root path, once connections are taken;
+    where `host` stands for all addresses, that is this machine's own, if it can be known.
     No request is logged: links carry tokens. Raises ConfigError where the port is taken, or where other machines
     could reach an app without a token.
     """
@@ -44,7 +46,7 @@ def serve(
         )
         server = uvicorn.Server(config)
         if on_ready is not None:
-            on_ready(f"http://{_in_address(host)}:{bound}{app.state.root_path}")
+            on_ready(f"http://{_in_address(_callable(host))}:{bound}{app.state.root_path}")
         with _ends_quietly():
             server.run(sockets=[listener])
 
@@ -105,6 +107,32 @@ def _ends_quietly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def is_every_address(host: str) -> bool:
+    """True for what can be listened at and not called: 0.0.0.0 and ::.
+
+    >>> is_every_address("0.0.0.0"), is_every_address("::"), is_every_address("127.0.0.1")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
+def _callable(host: str) -> str:
+    """What other machines call a host: for all addresses the one by which this machine reaches others."""
+    if not is_every_address(host):
+        return host
+    six = ":" in host
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if six else "192.0.2.1", 9))  # for documentation; and nothing is sent
+            found = str(probe.getsockname()[0])
+        except OSError:
+            return host
+    return host if is_loopback(found) or is_every_address(found) else found
 
 
 def _in_address(host: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmclf.calibration.asks import Ask, Progress
+from llmclf.calibration.asks import Ask, Progress, Seat
 from llmclf.calibration.case_names import case_name
 from llmclf.calibration.session import Session
 from llmclf.types import Annotation, Conversation, Rubric
@@ -22,13 +22,15 @@ class Topic:
     """What a case is called in the page to its id; an id of a file may say what is known of the case."""
     practice: frozenset[str]
     """Ids of the cases that are never scored."""
+    annotators: tuple[str, ...]
+    hide_names: bool
 
     @classmethod
     def of(cls, session: Session) -> Topic:
         """The topic of a session."""
         cases = {case_name(session.id, item.case.id): item.case.id for item in session.items}
         practice = frozenset(item.case.id for item in session.items if item.split == "practice")
-        return cls(session.name, session.rubric, cases, practice)
+        return cls(session.name, session.rubric, cases, practice, session.annotators, session.hide_names)
 
 
 def ask_view(ask: Ask, session_id: str, rubric: Rubric) -> dict[str, Any]:
@@ -49,9 +51,22 @@ def ask_view(ask: Ask, session_id: str, rubric: Rubric) -> dict[str, Any]:
     }
 
 
-def progress_view(progress: Progress) -> dict[str, Any]:
-    """How far a person is, as JSON."""
+def still_view(left: Mapping[str, int], seat: Seat, topic: Topic) -> dict[str, Any]:
+    """Who still labels, as JSON, for who is done; `left` has each annotator's open cases by name.
+
+    Who labels too learns only that somebody does; who decides learns how much, and of whom where names are shown.
+    """
+    some = {name: number for name, number in left.items() if number and name != seat.annotator}
+    if not seat.adjudicates:
+        return {"others": bool(some)}
+    people = [] if topic.hide_names else [{"who": name, "left": number} for name, number in some.items()]
+    return {"others": bool(some), "left": sum(some.values()), "people": people}
+
+
+def progress_view(progress: Progress, still: dict[str, Any] | None = None) -> dict[str, Any]:
+    """How far a person is, as JSON; with `still`, of `still_view`, where nothing is left of this person's own."""
     return {
+        "still": still,
         "done": progress.done,
         "total": progress.total,
         "skipped": progress.skipped,

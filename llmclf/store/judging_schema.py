@@ -130,9 +130,10 @@ _JUDGING_INDEXES = (
 )
 _V_JUDGMENTS = """
 CREATE VIEW v_judgments AS
-SELECT created_at, judge, substr(fingerprint, 1, 12) AS fingerprint, CASE calibrated WHEN 1 THEN 'calibrated'
-       ELSE 'UNCALIBRATED' END AS calibration, case_id, conversation_id, turn, verdict, reason, error_kind, probe,
-       repeat, round(cost_nano / 1e9, 6) AS usd, round(latency_seconds, 3) AS seconds, simulated, run_id, judgment_id
+SELECT created_at, judge, CASE WHEN fingerprint LIKE 'recorded%' THEN fingerprint ELSE substr(fingerprint, 1, 12) END
+       AS fingerprint, CASE calibrated WHEN 1 THEN 'calibrated' ELSE 'UNCALIBRATED' END AS calibration, case_id,
+       conversation_id, turn, verdict, reason, error_kind, probe, repeat, round(cost_nano / 1e9, 6) AS usd,
+       round(latency_seconds, 3) AS seconds, simulated, run_id, judgment_id
 FROM judgments
 """
 _V_LABELS = """

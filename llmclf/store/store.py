@@ -295,7 +295,7 @@ class Store:
         run_id: str | None = None,
         case_ids: Sequence[str] | None = None,
     ) -> list[Judgment]:
-        """The newest judgment of each (case, probe, repeat) that fits what is given, in the order they were made."""
+        """Of each (case, probe, repeat), by the fingerprint that judged it last: the newest answer, or failure."""
         given = (judge, fingerprint, probe, repeat, run_id, case_ids)
         return judgment_rows.read_judgments(self._settled_rows(), *given)
 

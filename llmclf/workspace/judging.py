@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from llmclf.config import files
 from llmclf.config.judge_schemas import JudgeFile
 from llmclf.config.mistakes import validated
 from llmclf.data.files import write_whole
-from llmclf.errors import ConfigError
+from llmclf.errors import ConfigError, shorten
 from llmclf.judges import Judge, LlmJudge, RecordedJudge, Recording, load_judge, read_recording
 from llmclf.judges.base import OnJudgment
 from llmclf.llm.model import Model, Request
@@ -30,6 +31,11 @@ from llmclf.workspace.cases import Cases, cases_of, read_cases
 from llmclf.workspace.provenance import git_sha, versions
 from llmclf.workspace.verbs import booked_on
 
+_FEWEST, _SMALLEST_SHARE, _FEWEST_LINES = 3, 0.01, 50  # what is rarer, in a file of so many, may be a slip
+_MOST_LISTED = 20
+_LONGEST = 80  # characters of a verdict in a judge's file
+ELSEWHERE = "As it was said elsewhere."
+"""What stands for the definition of a verdict that was made elsewhere, until somebody knows it."""
 PROBES: tuple[tuple[Probe, int], ...] = (("swapped", 0), ("padded", 0), ("", 1))
 """(probe, repeat) of what is held against a judge's plain verdicts."""
 
@@ -118,6 +124,8 @@ class Imported:
     run_id: str
     changed: int = 0
     """Verdicts that are not those of the import before; any makes it another judge, with another fingerprint."""
+    rare: Mapping[str, int] = field(default_factory=dict)
+    """Words too rare to be taken for verdicts of a new judge, with their counts: failed judgments, until named."""
 
 
 def import_recorded(
@@ -126,34 +134,38 @@ def import_recorded(
     *,
     runtime: Runtime,
     positive: Sequence[str] = (),
+    verdicts: Sequence[str] = (),
+    renamed: Mapping[str, str] = {},
     question: str = "",
     source: str = "",
 ) -> Imported:
     """Judgments of a JSON Lines file as those of the judge `name`, whose file is made where there is none.
 
-    A new judges/NAME.toml holds the verdicts that were seen, those of `positive` as targets. `source` is what the
-    file calls the judge, where that is not `name`. Nothing is written where a line is bad. An import that changes a
-    verdict makes it another judge: uncalibrated, and of what was imported before it knows nothing. Raises ConfigError
-    where no `positive` is given for a new judge, or the judge of that name is not of kind recorded.
+    A new judges/NAME.toml holds the closed set `verdicts`, those of `positive` as targets. Without `verdicts` it holds
+    those that were seen, but in 50 verdicts or more none that was seen less than 3 times, or in less than 1 % of them:
+    such a word may be a slip. What is outside the closed set is kept as failed. `renamed` is from what the file says
+    to what that means here; `source` is what the file calls the judge, where that is not `name`. Nothing is written
+    where a line is bad. An import that changes a verdict makes it another judge: uncalibrated, and of what was imported
+    before it knows nothing. What was imported is in the store's file when this returns. Raises ConfigError where no
+    `positive` is given for a new judge, or the judge of that name is not of kind recorded or has other verdicts.
     """
     workspace = runtime.workspace or Path()
     is_new = name not in files.listing("judge", workspace)
+    rare: Mapping[str, int] = {}
     if is_new:
-        seen = read_recording(path, name, source=source)
-        text = _judge_toml(name, str(path), seen.verdicts, positive, question)
+        seen = read_recording(path, name, source=source, renamed=renamed).verdicts
+        rare = {} if verdicts else _rare(seen, positive)
+        names = _closed_set(name, str(path), seen, positive, verdicts or [one for one in seen if one not in rare])
+        text = _judge_toml(name, str(path), names, positive, question)
         _check_file(name, text)
         write_whole(workspace / "judges" / f"{name}.toml", text)
     made = load_judge(name, runtime=runtime, workspace=workspace)
     if not isinstance(made, RecordedJudge):
         raise ConfigError("only a recorded judge takes judgments made elsewhere", where=name, got=f"kind {made.kind!r}")
-    if not is_new and positive and set(positive) != made.rubric.targets:
-        raise ConfigError(
-            "the judge's file says which verdicts are looked for",
-            where=name,
-            got=sorted(positive),
-            fix=f"it says {', '.join(sorted(made.rubric.targets))}; leave --positive out, or change the file",
-        )
-    recording = read_recording(path, name, made.rubric, source=source)
+    found = files.find("judge", name, workspace)
+    if not is_new:
+        _check_agrees(made, found.path, positive, verdicts)
+    recording = read_recording(path, name, made.rubric, source=source, renamed=renamed)
     fingerprint, changed = made.fingerprint_with(recording.judgments)
     run_id = runtime.store.start_run(
         "judge",
@@ -169,8 +181,24 @@ def import_recorded(
     judgments = made.stamped_as(fingerprint, recording.judgments)
     runtime.store.add_judgments(run_id, judgments, items=recording.items)
     runtime.store.finish_run(run_id, "done", result=figures(judgments))
-    found = files.find("judge", name, workspace)
-    return Imported(made, replace(recording, judgments=tuple(judgments)), found.path, is_new, run_id, changed)
+    runtime.store.flush()  # success is told of what is in the file, not of what waits for it
+    return Imported(made, replace(recording, judgments=tuple(judgments)), found.path, is_new, run_id, changed, rare)
+
+
+def check_recorded(judge: Judge, cases: Sequence[Case], ways: Sequence[tuple[Probe, int]] = (("", 0),)) -> None:
+    """ConfigError where a recorded judge lacks verdicts on some of these cases: it can't be asked for them."""
+    if not isinstance(judge, RecordedJudge):
+        return
+    said = [one for probe, repeat in ways for one in judge.judge(cases, probe=probe, repeat=repeat)]
+    missing = [one for one in said if one.error is not None and one.error.kind == "not_found"]
+    if missing:
+        probes = dict.fromkeys(one.probe or (f"repeat {one.repeat}" if one.repeat else "plain") for one in missing)
+        raise ConfigError(
+            f"its verdicts were made elsewhere, and {len(missing):,} of {len(said):,} are not there",
+            where=f"judge {judge.name}",
+            got=f"no verdict on {shorten(missing[0].case, 60)} ({', '.join(probes)})",
+            fix=f"its verdicts are imported: llmclf judge import {shlex.quote(judge.name)} FILE",
+        )
 
 
 def figures(judgments: Sequence[Judgment]) -> dict[str, Any]:
@@ -229,18 +257,61 @@ def _version_finder(judge: Judge) -> Callable[[Judgment], Judgment]:
     return found
 
 
-def _judge_toml(name: str, source: str, verdicts: Mapping[str, int], positive: Sequence[str], question: str) -> str:
-    """The file of a judge whose judgments were made elsewhere."""
-    names = [verdict for verdict in verdicts if verdict != CANNOT_TELL]
-    problems = [f"{verdict!r} ({count:,})" for verdict, count in verdicts.items()]
+def _rare(seen: Mapping[str, int], positive: Sequence[str]) -> dict[str, int]:
+    """What was said too rarely to be taken for a verdict on its own word; never what is looked for."""
+    total = sum(seen.values())
+    least = max(_FEWEST, total * _SMALLEST_SHARE) if total >= _FEWEST_LINES else 0
+    return {one: count for one, count in seen.items() if count < least and one not in (*positive, CANNOT_TELL)}
+
+
+def _closed_set(
+    name: str, source: str, seen: Mapping[str, int], positive: Sequence[str], verdicts: Sequence[str]
+) -> list[str]:
+    """The verdicts of a new judge, targets first, each part by the alphabet; ConfigError where that is no rubric."""
+    names = sorted({*verdicts} - {CANNOT_TELL}, key=lambda one: (one not in positive, one))
+    told = sorted(seen.items(), key=lambda one: -one[1])
+    listed = [f"{shorten(verdict, 60)} ({count:,})" for verdict, count in told[:_MOST_LISTED]]
+    listed += [f"and {len(told) - _MOST_LISTED:,} others"] if len(told) > _MOST_LISTED else []
     unknown = [verdict for verdict in positive if verdict not in names]
     if not positive or unknown or not set(names) - set(positive):
+        other = next((one for one, _ in told if one not in (*positive, CANNOT_TELL)), "OTHER")
         raise ConfigError(
-            f"say which verdicts are looked for (--positive VERDICT); {source} holds these",
+            f"say which verdicts are looked for (--positive VERDICT), and where {source} does not hold all that there "
+            "are, which those are (--verdicts A,B); it holds these",
             where=name,
             got=unknown or list(positive) or None,
-            problems=problems,
+            problems=listed,
+            fix=f"--verdicts {shlex.quote(','.join([*positive, shorten(other, 60)[1:-1]]))}" if positive else "",
         )
+    long = [one for one in names if len(one) > _LONGEST]
+    if long:
+        problems = [
+            f"{shorten(one, 60)} has {len(one):,} characters: {_LONGEST} at most" for one in long[:_MOST_LISTED]
+        ]
+        raise ConfigError("no judge can be made of these verdicts", where=name, problems=problems)
+    return names
+
+
+def _check_agrees(judge: RecordedJudge, path: Path, positive: Sequence[str], verdicts: Sequence[str]) -> None:
+    """ConfigError where the file of a judge says something else than what is given."""
+    rubric = judge.rubric
+    asked = (("--positive", set(positive), rubric.targets), ("--verdicts", {*verdicts} - {CANNOT_TELL}, rubric.names))
+    problems = [
+        f"{option} {','.join(sorted(given))}: the file says {', '.join(sorted(there))}"
+        for option, given, there in asked
+        if given and given != set(there)
+    ]
+    if problems:
+        raise ConfigError(
+            "the judge's file says which verdicts there are, and which are looked for",
+            where=judge.name,
+            problems=problems,
+            fix=f"leave the options out, or change {path}",
+        )
+
+
+def _judge_toml(name: str, source: str, names: Sequence[str], positive: Sequence[str], question: str) -> str:
+    """The file of a judge whose judgments were made elsewhere."""
     lines = [
         f"# Verdicts that were made elsewhere, and came from {Path(source).name}.",
         f"#   llmclf judge import {name} FILE.jsonl",
@@ -251,7 +322,7 @@ def _judge_toml(name: str, source: str, verdicts: Mapping[str, int], positive: S
     ]
     for verdict in names:
         role = "target" if verdict in positive else "clean"
-        lines += ["", f"[verdicts.{_quoted(verdict)}]", f'role = "{role}"', 'definition = "As it was said elsewhere."']
+        lines += ["", f"[verdicts.{_quoted(verdict)}]", f'role = "{role}"', f"definition = {_quoted(ELSEWHERE)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -271,6 +342,7 @@ __all__ = [
     "Cases",
     "Imported",
     "cases_of",
+    "check_recorded",
     "figures",
     "import_recorded",
     "judge",

@@ -18,6 +18,7 @@ from llmclf.judges.base import Judge
 from llmclf.judges.loading import load_judge
 from llmclf.llm.runtime import Runtime
 from llmclf.types import (
+    RECORDED,
     Bar,
     Case,
     Conversation,
@@ -50,6 +51,16 @@ class Subject:
     task: Task | None = None
     """Where it is one."""
 
+    @property
+    def is_recorded(self) -> bool:
+        """True for a judge whose verdicts were made elsewhere."""
+        return self.fingerprint.startswith(RECORDED)
+
+    @property
+    def has_prompt(self) -> bool:
+        """True for a judge that can be changed, by cases that never test it."""
+        return self.kind == "judge" and not self.is_recorded
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -59,6 +70,13 @@ class Pool:
     conversations: Mapping[str, Conversation]
     verdicts: Mapping[str, str | None]
     """By case id, of those that were judged (or classified); None: failed."""
+    left_out: tuple[str, ...] = ()
+    """What of the source is not in it, and why, in words."""
+
+    @property
+    def is_judged(self) -> bool:
+        """True where there is a verdict, or a failure, for every case."""
+        return all(case.id in self.verdicts for case in self.cases)
 
 
 def subject_of(name: str, runtime: Runtime) -> Subject:
@@ -99,7 +117,6 @@ def pool_of(
     items: str,
     runtime: Runtime,
     *,
-    design: SessionDesign = "random",
     conversations: str | None = None,
     unit: Unit = "conversation",
 ) -> Pool:
@@ -107,26 +124,46 @@ def pool_of(
 
     For a task: a dataset, a file of conversations (JSON Lines), or `run:RUN` (`run:RUN/CELL`, `run:last`), whose
     predictions are the verdicts. For a judge: what `cases_of` takes. `conversations` names a dataset or a file where
-    a run does not say which conversations it was about; `unit` is for a judge whose items name no turns. Drawn by
-    known label, only cases that have one are in it.
+    a run does not say which conversations it was about; `unit` is for a judge whose items name no turns.
     """
     if subject.task is None:
         cases, found = cases_of(items, subject.rubric, runtime, conversations=conversations, unit=unit)
         said = runtime.store.judgments(
             subject.rubric.name, fingerprint=subject.fingerprint, probe="", repeat=0, case_ids=[one.id for one in cases]
         )
-        pool = Pool(tuple(cases), found, {one.case: one.verdict for one in said})
+        left_out = _without_label(items, subject, runtime)
+        pool = Pool(tuple(cases), found, {one.case: one.verdict for one in said}, left_out)
     elif items.startswith(RUN) or items == LAST:
         pool = _pool_of_run(subject.task, items.removeprefix(RUN), runtime, conversations)
     else:
         pool = _pool_of_dataset(subject.task, _dataset(items, runtime.workspace))
     if not pool.cases:
         raise DataError("there is nothing to label in it", where=items)
-    pool = replace(pool, cases=_with_slices(pool.cases))
-    if design == "class_balanced":
-        labelled = tuple(case for case in pool.cases if case.label)
-        return replace(pool, cases=labelled or pool.cases)
-    return pool
+    return replace(pool, cases=_with_slices(pool.cases))
+
+
+def drawn_from(pool: Pool, design: SessionDesign) -> Pool:
+    """What of the pool this design can draw: by known label only the cases that have one, if any has."""
+    labelled = tuple(case for case in pool.cases if case.label)
+    if design != "class_balanced" or not labelled or len(labelled) == len(pool.cases):
+        return pool
+    gone = len(pool.cases) - len(labelled)
+    why = f"{gone:,} of {len(pool.cases):,} cases have no known label, and are left out of a class-balanced session."
+    return replace(pool, cases=labelled, left_out=(*pool.left_out, why))
+
+
+def _without_label(items: str, subject: Subject, runtime: Runtime) -> tuple[str, ...]:
+    """What a judge is not shown of a labelled dataset, in words."""
+    if items == LAST or items.startswith(RUN) or items.endswith((".jsonl", ".jsonl.gz")):
+        return ()
+    dataset = load_dataset(items, runtime.workspace)
+    gone = len(dataset.conversations.keys() - {example.conversation_id for example in dataset.examples})
+    if not gone or not dataset.examples:
+        return ()
+    return (
+        f"{gone:,} of {len(dataset.conversations):,} conversations of {items} carry no label, and are no cases of "
+        f"{subject.rubric.name}, here as in `llmclf judge run`: for all of them give the file of conversations.",
+    )
 
 
 def _with_slices(cases: Sequence[Case]) -> tuple[Case, ...]:

@@ -17,14 +17,17 @@ from llmclf.config import load_task
 from llmclf.errors import ConfigError
 from llmclf.judges.base import Judge
 from llmclf.judges.loading import load_judge
-from llmclf.judges.status import CalibrationStatus, read_status, short_of, write_status
+from llmclf.judges.status import CalibrationStatus, short_of, write_status
 from llmclf.llm.runtime import Runtime
 from llmclf.store.moments import utc_text
 from llmclf.sweeps.planned import Plan
 from llmclf.types import Bar, Conversation, Judgment, Prediction, Rubric
 from llmclf.workspace import judging
+from llmclf.workspace.session_match import how_to_rename, same_guideline, same_verdicts, says_no_guideline
 from llmclf.workspace.session_missing import how_to_judge, kept_conversations, left_of, missing_cases
 from llmclf.workspace.session_pool import predictions_of, verdict_of
+
+_STATES = {"calibrated": "calibrated", "not_calibrated": "not calibrated", "cant_tell": "can't tell yet"}
 
 
 def report(
@@ -48,8 +51,9 @@ def report(
     cost money.
 
     On the test split the result is kept in calibration/JUDGE/, and decides how the judge's judgments are shown from
-    then on, until a session that was begun later says otherwise. Labels by another guideline than the file's calibrate
-    nothing. Raises ConfigError where there is no such session, or its verdicts are not those of the judge any more.
+    then on, until a session that was begun later says otherwise; one that can't tell leaves what another session said.
+    Labels by another guideline than the file's calibrate nothing. Raises ConfigError where there is no such session,
+    or its verdicts are not those of the judge any more.
     """
     desk = Desk(runtime.store)
     session = desk.session(session_id)
@@ -73,7 +77,6 @@ def report(
         "others": _others(session, found, scored, runtime),
         "conversations": kept_conversations(session, runtime),
     }
-    later = _later_status(session, found, runtime) if found and split == "test" else ()
     # Its population counts the verdicts of the judge it began with; another may have the same fingerprint: recorded.
     known = session if said.name == session.name else replace(session, fingerprint="")
     made = make_card(
@@ -84,13 +87,23 @@ def report(
         bar=bar,
         judged=said.judged,
         looks=desk.look(session.id, said.name, said.judgments[0].fingerprint, split),
-        flags=(*flags_of(held, said.judgments, session.rubric, bar=bar, seed=seed, **beside), *changed, *later),
+        flags=(*flags_of(held, said.judgments, session.rubric, bar=bar, seed=seed, **beside), *changed),
         **costs,
     )
     made = _at_most(made, changed)
-    if found is not None and split == "test" and not later:
+    if found is None or split != "test" or made.state == "people":
+        return made
+    stays = _stays(made, session, found, runtime)
+    if not stays:
         _keep(made, session, found, runtime)
-    return made
+    return replace(made, flags=(*made.flags, *stays))
+
+
+def not_calibrated_because(made: Calibration) -> str:
+    """Why a card is no calibration; empty where it is one. A simulated judge that passed says nothing of a real one."""
+    if made.state != "calibrated":
+        return made.why
+    return "its verdicts are made up by a simulated vendor: ask a real one" if made.simulated else ""
 
 
 def plan_report(
@@ -186,12 +199,12 @@ def _of_judge(
     missing_from: str | None,
     conversations: str | None,
 ) -> _SaidOf:
-    if not _same_verdicts(judge.rubric, session.rubric):
+    if not same_verdicts(judge.rubric, session.rubric):
         raise ConfigError(
             f"people labelled with {', '.join(session.rubric.names)}, and the judge has other verdicts",
             where=f"session {session.id}, judge {judge.name}",
             got=", ".join(judge.rubric.names),
-            fix="begin a session for the judge as it is now",
+            fix=how_to_rename(session, judge),
         )
     if not scored:
         raise ConfigError("no case of the session is of this split", where=f"session {session.id}")
@@ -285,16 +298,10 @@ def _others(
             other = load_judge(row["judge"], runtime=runtime, workspace=runtime.workspace)
         except ConfigError:
             continue  # its file is gone, or was never here
-        alike = len(other.members) == 1 and _same_verdicts(other.rubric, session.rubric)
+        alike = len(other.members) == 1 and same_verdicts(other.rubric, session.rubric)
         if alike and (said := _stored(other, scored, runtime)):
             found[other.name] = said
     return found
-
-
-def _same_verdicts(one: Rubric, other: Rubric) -> bool:
-    """True where labels by one can be held against verdicts by the other; only a scale has an order."""
-    ordered = one.names == other.names or "ordinal" not in (one.scale, other.scale)
-    return set(one.names) == set(other.names) and one.targets == other.targets and ordered
 
 
 def _changed(
@@ -303,7 +310,11 @@ def _changed(
     """That people labelled by another guideline than the file has now, where it is so."""
     now = judge.rubric if judge else _task_rubric(session, runtime)
     read = {said.guideline for one in labelled for said in (*one.annotations, one.adjudication) if said is not None}
-    if now is None or {session.rubric.guideline.version, *read} <= {"", now.guideline.version}:
+    if now is None or (judge is not None and says_no_guideline(judge)):
+        return ()
+    begun = session.rubric.guideline.version
+    known = {"", now.guideline.version, *([begun] if same_guideline(session.rubric, now) else [])}
+    if {begun, *read} <= known:
         return ()
     sentence = (
         f"The guideline in the file of {now.name} is not the one that people labelled by: their labels calibrate "
@@ -329,23 +340,27 @@ def _task_rubric(session: Session, runtime: Runtime) -> Rubric | None:
         return None
 
 
-def _later_status(session: Session, judge: Judge, runtime: Runtime) -> tuple[Flag, ...]:
-    """That the judge's status stays with a session that was begun later, where there is such a one."""
-    there = read_status(judge.name, judge.fingerprint, runtime.workspace)
-    if there.state == "uncalibrated" or there.begun <= session.created_at:
+def _stays(made: Calibration, session: Session, judge: Judge, runtime: Runtime) -> tuple[Flag, ...]:
+    """That the judge's status stays with another session: a later one, or one that could tell where this can't."""
+    there = judge.status
+    if there.state == "uncalibrated" or there.session == session.id:
         return ()
-    state = {"calibrated": "calibrated", "not_calibrated": "not calibrated"}.get(there.state, "can't tell yet")
-    sentence = (
-        f"The status of {judge.name} stays with session {there.session}, which was begun later and says: {state}. "
-        "This report does not change it."
-    )
+    says = f"says: {_STATES[there.state]}. This report does not change it."
+    could, can = there.state != "cant_tell", made.state != "cant_tell"
+    if could and not can:
+        sentence = (
+            f"This session can't tell. The status of {judge.name} stays with session {there.session}, which {says}"
+        )
+        return (Flag("status_stays", sentence),)
+    if (can and not could) or there.begun <= session.created_at:
+        return ()
+    sentence = f"The status of {judge.name} stays with session {there.session}, which was begun later and {says}"
     return (Flag("later_session", sentence),)
 
 
 def _keep(made: Calibration, session: Session, judge: Judge, runtime: Runtime) -> None:
     """Writes what the judge's judgments are stamped with from now on."""
-    if made.state == "people":
-        return
+    assert made.state != "people"
     status = CalibrationStatus(
         made.state,
         made.fingerprint,
@@ -356,6 +371,7 @@ def _keep(made: Calibration, session: Session, judge: Judge, runtime: Runtime) -
         begun=session.created_at,
         bar=judge.bar,
         guideline=judge.rubric.guideline.version,
+        simulated=made.simulated,
     )
     write_status(judge.name, status, runtime.workspace)
 

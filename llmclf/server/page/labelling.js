@@ -33,6 +33,7 @@ const chosen = () => document.querySelector("#choices input:checked");
 
 function choose(label) {
   for (const input of document.querySelectorAll("#choices input")) input.checked = input.value === label;
+  showMeaning();
 }
 
 function draft() {
@@ -83,7 +84,7 @@ function highlight() {
   if (found.length) { addMarks(found); return; }
   const at = document.activeElement.closest ? document.activeElement.closest("#turns .turn") : null;
   const said = at && at.querySelector(".said");
-  if (!said) { hint("Select words in the conversation first, or go to a turn with j and k."); return; }
+  if (!said) { hint("Select words first, or go to a turn with j and k."); return; }
   const range = document.createRange();
   range.selectNodeContents(said);
   addMarks([markOf(said, range)].filter(Boolean));
@@ -106,6 +107,7 @@ function show(state) {
     return;
   }
   $("practice").hidden = !shown.practice;
+  $("practice-left").textContent = state.progress.practice_left;
   showJudged(shown);
   showConversation(shown);
   showOthers(shown);
@@ -118,6 +120,7 @@ function show(state) {
   else fill({});
   setBusy(false);
   hint("");
+  showEdges();
   ($("turns").hidden ? $("judged") : $("turns")).focus({ preventScroll: true });
 }
 
@@ -324,7 +327,7 @@ function inDialog(event) {
 }
 
 addEventListener("keydown", onKey);
-$("choices").addEventListener("change", () => { hint(""); draft(); });
+$("choices").addEventListener("change", () => { hint(""); showMeaning(); draft(); });
 $("rule").addEventListener("change", draft);
 $("note").addEventListener("input", draft);
 $("save").addEventListener("click", () => save());

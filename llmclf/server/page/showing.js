@@ -89,15 +89,50 @@ function showProgress(progress) {
   $("count").textContent = `${progress.done} of ${progress.total}${left}${waiting}`;
 }
 
+// What the chosen label means, under the choices and in the guideline, which scrolls there.
+function showMeaning() {
+  const inputs = [...document.querySelectorAll("#choices input")];
+  const at = inputs.findIndex((input) => input.checked);
+  const sections = [...document.querySelectorAll("#guideline section")];
+  sections.forEach((section, place) => section.classList.toggle("chosen", place === at));
+  const meaning = at < 0 ? "" : sections[at].querySelector("p").textContent;
+  $("meaning").textContent = meaning || "What the label you choose means is told here.";
+  $("meaning").title = meaning;
+  const text = $("guideline").querySelector(".text");
+  const [box, part] = [text, at < 0 ? text : sections[at]].map((one) => one.getBoundingClientRect());
+  if (part.top < box.top || part.bottom > box.bottom) text.scrollTop += part.top - box.top - 6;
+  showEdges();
+}
+
+// Where a box holds more than is seen of it, its lower edge fades.
+const SCROLLED = [...document.querySelectorAll("#guideline .text, #turns, #judged, #others")];
+
+function showEdges() {
+  for (const one of SCROLLED) one.classList.toggle("goes-on", one.scrollHeight - one.clientHeight - one.scrollTop > 3);
+}
+
+addEventListener("scroll", showEdges, { passive: true, capture: true });
+const sizes = new ResizeObserver(showEdges);
+SCROLLED.forEach((one) => sizes.observe(one));
+
+// "ben has 12 to go, then you decide": no more of it than the server tells this person.
+function stillToCome(still) {
+  if (!still || !still.others) return "";
+  if (still.left === undefined) return " Others are still labelling.";
+  const each = still.people.map(({ who, left }) => `${who} has ${left} to go`).join(", ");
+  return ` ${each || `${still.left} first ${still.left === 1 ? "label is" : "labels are"} still to come`}; then you decide where people differ.`;
+}
+
 function showEnd(progress) {
   const labelled = progress.done - progress.skipped;
   const skipped = progress.skipped ? ` and skipped ${progress.skipped}` : "";
   const counts = progress.done ? `You labelled ${labelled}${skipped}.` : "";
+  const still = stillToCome(progress.still);
   if (progress.closed) tellEnd("This session is closed", `${counts} No more labels are taken.`);
   else if (progress.waiting) {
     tellEnd("Nothing to decide right now",
-      `${progress.waiting} ${progress.waiting === 1 ? "case waits" : "cases wait"} for somebody's first label. ${counts} This page looks again by itself.`);
-  } else tellEnd("All done. Thank you!", `${counts} Everything is saved; you can close this page.`);
+      `${progress.waiting} ${progress.waiting === 1 ? "case waits" : "cases wait"} for somebody's first label.${still} ${counts} This page looks again by itself.`);
+  } else tellEnd("All done. Thank you!", `${counts} Everything is saved; you can close this page.${still}`);
   $("end-undo").hidden = progress.closed || !progress.done;
 }
 
