@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import socket
 import subprocess
@@ -424,17 +423,18 @@ def test_the_label_page_opens_its_store_once(tmp_path: Path, monkeypatch: pytest
 
     store, session, _ = label_server(tmp_path)
     store.close()
-    found: list[Store] = []
+    opened: list[object] = []
+    begin = Store.__init__
 
-    def serve(app: Any, *_: object, **__: object) -> None:
-        gc.collect()
-        found.extend(one for one in gc.get_objects() if isinstance(one, Store) and one.path == tmp_path / "s.db")
+    def counted(self: Store, path: Any = None, **settings: Any) -> None:
+        opened.append(path)
+        begin(self, path, **settings)
 
-    monkeypatch.setattr(running, "serve", serve)
+    monkeypatch.setattr(Store, "__init__", counted)
+    monkeypatch.setattr(running, "serve", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
-    del store
     assert run(["calibrate", "label", session.id, "--no-browser", "--store", str(tmp_path / "s.db")]) == 0
-    assert len(found) == 1
+    assert opened == [tmp_path / "s.db"]
 
 
 def test_a_closed_session_takes_no_more(served: Served) -> None:
