@@ -98,7 +98,7 @@ def _left_out(card: Calibration) -> Iterator[str]:
     if card.worst_case is not None and card.worst_case.sensitivity.high is not None and counts.compared:
         worst = card.worst_case
         yield (
-            f"Had the judge been wrong on all of these: sensitivity {in_words(worst.sensitivity)}, "
+            f"Had the judge been wrong wherever it has no verdict: sensitivity {in_words(worst.sensitivity)}, "
             f"specificity {in_words(worst.specificity)}, positive agreement {in_words(worst.positive_agreement)}."
         )
 
