@@ -3,8 +3,8 @@
 A session begins
     session      what was settled when it began, and what people said of each case
     drawing      which cases people label, with the chance of each, in which split, and who labels which
-    plan         what it takes and what its labels will be able to say: expected (by simulation), advice (what would do),
-                 plan_result and plan_words (how that is shown)
+    plan         what it takes, and what its labels will be able to say: expected (by simulation), advice (what would
+                 do), plan_result and plan_words (how that is shown)
 People label
     desk         opens sessions, asks people case by case, keeps what they say: opening, asks, known, said, saving
     session_rows, case_names    rows of the store; names of cases that say nothing
