@@ -14,7 +14,7 @@ from llmclf.evaluation.drawn import drawn
 from llmclf.evaluation.matching import Matched, match
 from llmclf.evaluation.measure import evaluate
 from llmclf.evaluation.result import Evaluation
-from llmclf.render.tables import Shown
+from llmclf.render.tables import AsJson
 from llmclf.types import Costs, Dataset, Estimate, Item, Predictions, Task, said_label
 
 Verdict = Literal["better", "worse", "not decided"]
@@ -44,7 +44,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison(Shown):
+class Comparison(AsJson):
     """What B gains and loses against A on the items that both predicted.
 
     Differences are B less A. A rate's is of the population or the set as in `Evaluation`; dollars are at

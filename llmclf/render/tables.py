@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -85,21 +86,28 @@ def html_table(table: TableText) -> str:
     )
 
 
-class Shown:
-    """A result in all its forms: `to_dict` and `_table` are its own; JSON text, terminal and notebook follow."""
+class AsJson(ABC):
+    """A result as JSON: `to_dict` is its own, the text follows."""
 
     __slots__ = ()
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
-        raise NotImplementedError
 
     def to_json(self) -> str:
         """`to_dict()` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
+
+class Shown(AsJson):
+    """A result in all its forms: `to_dict` and `_table` are its own; JSON text, terminal and notebook follow."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def _table(self) -> TableText:
-        raise NotImplementedError
+        """What a terminal and a notebook show."""
 
     def __rich__(self) -> Any:
         return rich_table(self._table())

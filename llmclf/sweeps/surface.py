@@ -16,7 +16,7 @@ from llmclf.config import LimitsTable, PaceRow
 from llmclf.data.spreadsheet import guarded
 from llmclf.evaluation import evaluate
 from llmclf.evaluation.volume import items_per_conversation
-from llmclf.render.tables import Shown, data_frame
+from llmclf.render.tables import AsJson, data_frame
 from llmclf.stats import front
 from llmclf.sweeps.answers import answers_of
 from llmclf.sweeps.cells import Skipped
@@ -38,7 +38,7 @@ WHY_STOPPED: dict[Stopped, str] = {
 
 
 @dataclass(frozen=True)
-class Surface(Shown):
+class Surface(AsJson):
     """The result of a sweep. Only real cells can lie on the front or be best; simulated ones are a list apart."""
 
     cells: tuple[MeasuredCell, ...]
