@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from llmclf.render.rates import rate_cells, rate_range, rate_text
 from llmclf.types import Estimate
@@ -34,13 +34,17 @@ def test_small_rates_keep_two_digits(share: float, spec: str, text: str) -> None
     assert rate_text(share, spec) == text
 
 
+@example(0.994140625, ".1f")
+@example(0.995, ".2f")
 @given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([".1f", ".2f", ".3f"]))
 def test_only_0_reads_as_0_and_only_1_as_1(share: float, spec: str) -> None:
-    """The text is within a tenth of the smaller side, and has no exponent."""
+    """No exponent; below a half two digits are right; near 1 the text is less than 1 and no further off than 1 itself."""
     text = rate_text(share, spec)
     assert "e" not in text
     assert 0 < float(text) < 1
-    assert abs(float(text) - share) <= 0.51 * min(share, 1 - share)
+    off = abs(float(text) - share)
+    assert off <= (0.0501 * share if share < 0.5 else 0.501 * 10.0 ** -(len(text) - 2))
+    assert off <= 1.001 * min(share, 1 - share)
 
 
 def test_an_estimate_is_a_value_and_its_interval() -> None:
