@@ -38,7 +38,7 @@ def test_small_rates_keep_two_digits(share: float, spec: str, text: str) -> None
 @example(0.995, ".2f")
 @given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([".1f", ".2f", ".3f"]))
 def test_only_0_reads_as_0_and_only_1_as_1(share: float, spec: str) -> None:
-    """No exponent; below a half two digits are right; near 1 the text is less than 1 and no further off than 1 itself."""
+    """No exponent; below a half two digits are right; near 1 it is less than 1, and no further off than 1 itself."""
     text = rate_text(share, spec)
     assert "e" not in text
     assert 0 < float(text) < 1
