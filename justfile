@@ -6,7 +6,7 @@ test *arguments:
     pytest -n 2 {{arguments}}
 
 test-all:
-    pytest -n 2 -m "slow or not slow"
+    pytest -n 2 -m "slow or not slow" --hypothesis-profile=search
 
 lint:
     ruff format --check .
