@@ -26,7 +26,7 @@ of recall and is left out.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -80,22 +80,10 @@ def measure(number: int, repetitions: int, every: int) -> dict[str, Any]:
 # --- what came out ----------------------------------------------------------------------------------------------
 
 
-def over(cells: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Worst and mean coverage of settings, each with its Monte-Carlo error."""
-    worst = min(cells, key=lambda cell: cell["coverage"])
-    errors = np.array([cell["error"] for cell in cells])
-    return {
-        "worst": worst["coverage"],
-        "worst_error": worst["error"],
-        "mean": round(float(np.mean([cell["coverage"] for cell in cells])), 4),
-        "mean_error": float(f"{np.sqrt((errors**2).sum()) / len(errors):.2g}"),
-    }
-
-
 def summary_of(rows: Rows, judged_rows: Rows, end_rows: Rows, hidden_rows: Rows) -> dict[str, dict[str, float]]:
     """Worst and mean of every way: recall and prevalence by design, prevalence by judge, precision and its kin."""
     found = {
-        f"{way}, {figure}": over([row[way][figure] for row in rows])
+        f"{way}, {figure}": ways.over([row[way][figure] for row in rows])
         for way in ("llmclf", *OTHERS)
         for figure in FIGURES
     }
@@ -104,10 +92,10 @@ def summary_of(rows: Rows, judged_rows: Rows, end_rows: Rows, hidden_rows: Rows)
         for way in ("llmclf", *judged.OTHERS):
             cells = [row[way] for row in of_design if way in row]
             if cells:
-                found[f"{way}, prevalence judged, labels {drawn.replace('_', ' ')}"] = over(cells)
+                found[f"{way}, prevalence judged, labels {drawn.replace('_', ' ')}"] = ways.over(cells)
     for figure in ends.FIGURES:
-        found[f"llmclf, {figure} near 0 and 1"] = over([row[figure] for row in end_rows])
-    found["llmclf, precision of finds that no sample shows"] = over([row["precision"] for row in hidden_rows])
+        found[f"llmclf, {figure} near 0 and 1"] = ways.over([row[figure] for row in end_rows])
+    found["llmclf, precision of finds that no sample shows"] = ways.over([row["precision"] for row in hidden_rows])
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from coverage_settings import Floats, Sample
@@ -99,4 +99,16 @@ def held(intervals: Sequence[Interval], truth: float) -> dict[str, float]:
         "answered": round(len(given) / len(intervals), 3),
         "coverage_answered": round(float(hits) / max(1, len(given)), 4),
         "width": float(f"{np.mean([high - low for low, high in given]):.3g}") if given else 0.0,
+    }
+
+
+def over(cells: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Worst and mean coverage of settings (as of `held`), each with its Monte-Carlo error."""
+    worst = min(cells, key=lambda cell: cell["coverage"])
+    errors = np.array([cell["error"] for cell in cells])
+    return {
+        "worst": worst["coverage"],
+        "worst_error": worst["error"],
+        "mean": round(float(np.mean([cell["coverage"] for cell in cells])), 4),
+        "mean_error": float(f"{np.sqrt((errors**2).sum()) / len(errors):.2g}"),
     }

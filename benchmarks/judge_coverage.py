@@ -38,7 +38,7 @@ import agreement_coverage as agreement
 import coverage_judged as judged
 import numpy as np
 from common import Goal, finish, options
-from coverage_ways import DRAWS, Interval, held
+from coverage_ways import DRAWS, Interval, held, over
 
 from llmclf.stats import class_balanced_prevalence, judged_prevalence
 from llmclf.types import Estimate
@@ -164,32 +164,19 @@ def measure(number: int, repetitions: int) -> dict[str, Any]:
 # --- what came out ----------------------------------------------------------------------------------------------
 
 
-def over(rows: Rows, way: str) -> dict[str, float]:
-    """Worst and mean coverage of settings, with Monte-Carlo errors."""
-    cells = [row[way] for row in rows]
-    worst = min(cells, key=lambda cell: cell["coverage"])
-    errors = np.array([cell["error"] for cell in cells])
-    return {
-        "worst": worst["coverage"],
-        "worst_error": worst["error"],
-        "mean": round(float(np.mean([cell["coverage"] for cell in cells])), 4),
-        "mean_error": float(f"{np.sqrt((errors**2).sum()) / len(errors):.2g}"),
-    }
-
-
 def summary_of(rows: Rows) -> dict[str, dict[str, float]]:
     """Worst and mean of each design by each way, of everything and of 1 % by number of labels; of judges that fail."""
     found = {}
     for design, way in product(DESIGNS, ("llmclf", "judgy")):
         of_design = [row for row in rows if row["design"] == design and not row["failing"]]
-        found[f"{way}, {design}"] = over(of_design, way)
+        found[f"{way}, {design}"] = over([row[way] for row in of_design])
         for labels in (50, 100, 200):
             rare = [row for row in of_design if row["truth"] == 0.01 and row["labels"] == labels]
-            found[f"{way}, {design}, 1%, {labels} labels"] = over(rare, way)
+            found[f"{way}, {design}, 1%, {labels} labels"] = over([row[way] for row in rare])
     for design, failing in product(DESIGNS, FAILING):
         some_fail = [row for row in rows if (row["design"], row["failing"]) == (design, failing)]
-        given = [{"llmclf": row["llmclf"] | {"coverage": row["llmclf"]["coverage_answered"]}} for row in some_fail]
-        found[f"llmclf, {design}, {failing} fail, where answered"] = over(given, "llmclf")
+        given = [row["llmclf"] | {"coverage": row["llmclf"]["coverage_answered"]} for row in some_fail]
+        found[f"llmclf, {design}, {failing} fail, where answered"] = over(given)
     return found
 
 
@@ -197,8 +184,7 @@ def summary_of_agreement(rows: Rows) -> dict[str, dict[str, float]]:
     """Worst and mean of each figure by each way, of what was answered; and of the bootstrap that always answers."""
     found = {}
     for figure, way in product(agreement.FIGURES, ("llmclf", "bootstrap", "bootstrap, always")):
-        cells = [row[figure] for row in rows if row[figure][way] is not None]
-        found[f"{way}, {figure}"] = over(cells, way)
+        found[f"{way}, {figure}"] = over([row[figure][way] for row in rows if row[figure][way] is not None])
     return found
 
 

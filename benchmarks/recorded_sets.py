@@ -275,16 +275,7 @@ def _one_of_thirty(dataset: Dataset, person: str, name: str) -> Recorded:
             case = _turn(example.conversation_id, example.turn, dataset)
             labelled.append(_labelled(case, *others))
             judgments.append(Judgment(case.id, name, RECORDED, own[0].label))
-    return Recorded(
-        "dbdc3",
-        name,
-        _session(rubric, labelled),
-        tuple(labelled),
-        tuple(judgments),
-        "people",
-        "what more than half of the other people say of the turn",
-        _ROUNDS,
-    )
+    return _of_people(name, rubric, labelled, judgments, {})
 
 
 def _round_against_round(then: Dataset, now: Dataset, name: str, bots: Sequence[str]) -> Recorded:
@@ -299,17 +290,20 @@ def _round_against_round(then: Dataset, now: Dataset, name: str, bots: Sequence[
         votes = earlier[(example.conversation_id, example.turn)].labels[BREAKDOWN_TASK]
         judgments.append(Judgment(case.id, name, RECORDED, votes))
         twins.append(Judgment(case.id, "second_round", RECORDED, example.labels[BREAKDOWN_TASK]))
-    return Recorded(
-        "dbdc3",
-        name,
-        _session(rubric, labelled),
-        tuple(labelled),
-        tuple(judgments),
-        "people",
-        "what more than half of the other people say of the turn",
-        _ROUNDS,
-        {"second_round": twins},
-    )
+    return _of_people(name, rubric, labelled, judgments, {"second_round": twins})
+
+
+def _of_people(
+    name: str,
+    rubric: Rubric,
+    labelled: Sequence[LabelledCase],
+    judgments: Sequence[Judgment],
+    others: Mapping[str, Sequence[Judgment]],
+) -> Recorded:
+    """Somebody, or a round, against what the other people of dbdc3 say."""
+    truth = "what more than half of the other people say of the turn"
+    session = _session(rubric, labelled)
+    return Recorded("dbdc3", name, session, tuple(labelled), tuple(judgments), "people", truth, _ROUNDS, others)
 
 
 def _turn(conversation: str, turn: int | None, dataset: Dataset) -> Case:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from wire import Received
 
+from llmclf.cli import run as run_command
 from llmclf.judges import Judge, load_judge
 from llmclf.llm import Runtime
 from llmclf.types import Case, Conversation, Turn
@@ -77,6 +78,30 @@ def said(verdict: object = "backed", reason: object = "because") -> str:
 def sent(request: Received) -> str:
     """All words of a request."""
     return "\n".join(str(message["content"]) for message in request.json["messages"])
+
+
+def lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """JSON Lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def document(written: Any) -> dict[str, Any]:
+    """What a command with --json wrote to stdout."""
+    found: dict[str, Any] = json.loads(written.out)
+    return found
+
+
+def commands(capsys: Any) -> Callable[..., Any]:
+    """Runs a command that must end with `code`; what it wrote, as `out` and `err`."""
+
+    def command(*arguments: str, code: int = 0) -> Any:
+        capsys.readouterr()
+        ended = run_command(list(arguments))
+        written = capsys.readouterr()
+        assert ended == code, written
+        return written
+
+    return command
 
 
 def write_judges(write: Callable[[str, str], Path]) -> None:

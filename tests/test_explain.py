@@ -17,7 +17,6 @@ from llmclf.types import Dataset, Design, Evidence, Example, Prediction, dataset
 from llmclf.workspace.run_results import RunResult, run_result
 from llmclf.workspace.sureness import sure_words, sureness
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Out = pytest.CaptureFixture[str]
 
 
@@ -213,28 +212,23 @@ def test_a_reply_is_shown_with_what_is_around_it(tmp_path: Path, capsys: Out, mo
     assert "long[9]" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
-def test_a_hidden_message_is_not_in_the_print(small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_hidden_message_is_not_in_the_print(small: Path, tmp_path: Path, monkeypatch: Any, browser: Any) -> None:
     """In a real browser: no console error, no request, no sideways scrolling, and a tick takes the words out."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     monkeypatch.chdir(small)
     path = tmp_path / "page.html"
     assert run(["explain", "hostile", "--html", str(path)]) == 0
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(viewport={"width": 380, "height": 900}).new_page()
-        troubles: list[str] = []
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: troubles.append(request.url) if "http" in request.url[:5] else None)
-        page.goto(path.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert "Fine" in page.inner_text("body")
-        page.check("#turn1")
-        page.emulate_media(media="print")
-        assert "Fine" not in page.inner_text("body")
-        assert "blacked out" in page.inner_text("body")
-        assert not page.is_visible("#turn0")
-        assert page.pdf(format="A4")[:4] == b"%PDF"
-        browser.close()
+    page = browser.new_context(viewport={"width": 380, "height": 900}).new_page()
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: troubles.append(request.url) if "http" in request.url[:5] else None)
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert "Fine" in page.inner_text("body")
+    page.check("#turn1")
+    page.emulate_media(media="print")
+    assert "Fine" not in page.inner_text("body")
+    assert "blacked out" in page.inner_text("body")
+    assert not page.is_visible("#turn0")
+    assert page.pdf(format="A4")[:4] == b"%PDF"
     assert not troubles

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from judging_help import BACKED, PROMPT, opened, said, write_judges
+from judging_help import BACKED, PROMPT, commands, document, lines, opened, said, write_judges
 from wire import Wire, chat
 
 import llmclf
-from llmclf.cli import run as run_command
 from llmclf.errors import ConfigError, DataError
 from llmclf.judges import read_recorded
 from llmclf.types import Conversation, Evidence, Item, Prediction, Predictions, Turn
@@ -46,10 +45,6 @@ definition = "rude"
 role = "clean"
 definition = "kind"
 """
-
-
-def lines(rows) -> str:
-    return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 @pytest.fixture
@@ -290,20 +285,7 @@ def test_numbers_and_truth_values_are_verdicts(judges) -> None:
 @pytest.fixture
 def run(judges, capsys):
     """Runs the command, and gives what it wrote."""
-
-    def command(*arguments: str, code: int = 0):
-        capsys.readouterr()
-        ended = run_command(list(arguments))
-        written = capsys.readouterr()
-        assert ended == code, written
-        return written
-
-    return command
-
-
-def document(written) -> dict:
-    found: dict = json.loads(written.out)
-    return found
+    return commands(capsys)
 
 
 def test_the_commands_show_what_is_not_calibrated(judges, run) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import subprocess
 
 import pytest
-from judging_help import opened, write_judges
+from judging_help import commands, document, lines, opened, write_judges
 
 import llmclf
-from llmclf.cli import run as run_command
 from llmclf.judges.status import CalibrationStatus, write_status
 from llmclf.types import Judgment
 from llmclf.workspace.judging import import_recorded
@@ -29,24 +27,7 @@ def judges(workspace, write, monkeypatch):
 @pytest.fixture
 def run(judges, capsys):
     """Runs the command, and gives what it wrote."""
-
-    def command(*arguments: str, code: int = 0):
-        capsys.readouterr()
-        ended = run_command(list(arguments))
-        written = capsys.readouterr()
-        assert ended == code, written
-        return written
-
-    return command
-
-
-def document(written) -> dict:
-    found: dict = json.loads(written.out)
-    return found
-
-
-def lines(rows) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
+    return commands(capsys)
 
 
 RECORDED = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -24,8 +23,6 @@ from llmclf.types import Conversation, Label, Turn
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> & \"quoted\" 'too'\u202e \u2028"
 DESKTOP = {"width": 1280, "height": 800}
@@ -74,15 +71,6 @@ CONTRAST = """() => {
   }
   return worst.filter(([ratio]) => ratio < 4.5);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as api:
-        opened = api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 class Served:
