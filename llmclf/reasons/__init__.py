@@ -1,0 +1,1 @@
+"""Reasons to clusters, rates, novelty and anomalies."""
