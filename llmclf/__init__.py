@@ -35,6 +35,7 @@ _HOMES = {
     "Turn": "llmclf.types",
     "calibrate": "llmclf.workspace.session_reports",
     "classify": "llmclf.workspace.verbs",
+    "cluster_reasons": "llmclf.reasons.clustering",
     "compare": "llmclf.workspace.comparing",
     "evaluate": "llmclf.workspace.verbs",
     "judge": "llmclf.workspace.judging",
@@ -42,6 +43,7 @@ _HOMES = {
     "load_dataset": "llmclf.data.loading",
     "load_judge": "llmclf.judges.loading",
     "load_task": "llmclf.config",
+    "record": "llmclf.workspace.verbs",
     "sweep": "llmclf.workspace.verbs",
     "train": "llmclf.workspace.verbs",
 }

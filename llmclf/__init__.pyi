@@ -4,6 +4,7 @@ from llmclf.data.loading import load_dataset as load_dataset
 from llmclf.errors import LlmclfError as LlmclfError
 from llmclf.judges.loading import load_judge as load_judge
 from llmclf.llm.runtime import Runtime as Runtime
+from llmclf.reasons.clustering import cluster_reasons as cluster_reasons
 from llmclf.types import (
     Attachment as Attachment,
     Case as Case,
@@ -24,6 +25,12 @@ from llmclf.types import (
 from llmclf.workspace.comparing import compare as compare
 from llmclf.workspace.judging import judge as judge
 from llmclf.workspace.session_reports import calibrate as calibrate
-from llmclf.workspace.verbs import classify as classify, evaluate as evaluate, sweep as sweep, train as train
+from llmclf.workspace.verbs import (
+    classify as classify,
+    evaluate as evaluate,
+    record as record,
+    sweep as sweep,
+    train as train,
+)
 
 __version__: str

@@ -5,6 +5,7 @@ Run by `uvicorn backend_app:app` in a workspace; the store is $STORE, the cap $M
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ async def classify(body: dict[str, Any]) -> dict[str, Any]:
     """The prediction for a list of chat messages."""
     conversation = llmclf.Conversation.from_messages(body["messages"])
     prediction = await app.state.classifier.aclassify(conversation, timeout=body.get("timeout", 10.0))
+    await asyncio.to_thread(llmclf.record, prediction, conversation, app.state.classifier)
     return {
         "label": prediction.label,
         "error": prediction.error.kind if prediction.error else None,

@@ -295,7 +295,8 @@ def test_a_shipped_judge_can_be_asked(name: str) -> None:
     with llmclf.Runtime() as runtime:
         judge = llmclf.load_judge(name, runtime=runtime)
         assert judge.status.state == "uncalibrated" and len(judge.rubric.rules) >= 6
-        assert judge.rubric.scale == "binary" and judge.rubric.verdicts[0].role == "target"
+        assert judge.rubric.scale == ("categorical" if name == "reason_anomaly" else "binary")
+        assert judge.rubric.verdicts[0].role == "target"
         shown = dict.fromkeys(judge.rubric.sees, "some words")
         (request,) = judge.requests(case(shown=shown), CONVERSATION)
         words = "\n".join(message.content for message in request.messages)

@@ -23,6 +23,7 @@ from wire import Wire, chat
 from llmclf.errors import ConfigError
 from llmclf.server.auth import is_bearer, is_loopback, serve_token
 from llmclf.server.running import serve
+from llmclf.store import Store
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -103,6 +104,23 @@ def test_a_conversation_is_classified(client: httpx.Client) -> None:
 def test_misuse_says_what_to_do(client: httpx.Client, body: Any, status: int, said: str) -> None:
     """Each mistake is an error with all its parts."""
     assert said in problem(client.post("/v1/classify", json=body), status)["message"]
+
+
+def test_what_it_said_is_kept_with_its_reason(tmp_path: Path) -> None:
+    """Each prediction stands in the store, so that `status` and `reasons` know of traffic; a refusal does not."""
+    made = Server(tmp_path, tmp_path / "s.db").start()
+    try:
+        assert httpx.post(f"{made.url}/v1/classify", json={**ASK, "id": "mine"}, timeout=60).status_code == 200
+        assert (
+            httpx.post(f"{made.url}/v1/classify", json={**ASK, "id": "other", "turn": 1}, timeout=60).status_code == 400
+        )
+    finally:
+        made.stop()
+    with Store(tmp_path / "s.db") as store:
+        (reason,) = store.reasons("1h")
+        assert (reason["conversation_id"], reason["flagged"]) == ("mine", True)
+        assert reason["fields"] == {"turns": 2, "characters": sum(len(turn["content"]) for turn in REFUSED)}
+        assert store.status()["traffic"][0]["predictions"] == 1
 
 
 def test_all_mistakes_come_at_once(client: httpx.Client) -> None:

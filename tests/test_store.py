@@ -41,6 +41,7 @@ FULL = Prediction(
     call_id="call-1",
     cached=True,
     simulated=True,
+    fields={"turns": 4, "channel": "chat", "premium": True, "language": None},
 )
 PLAIN = Prediction("c2", "keyword@1", "refusal_to_transfer", label="clean", flagged=False, score=0.0)
 FAILED = Prediction(
@@ -279,11 +280,11 @@ def test_reasons(store: Store) -> None:
     assert [row["conversation_id"] for row in found] == ["c1", "c9"]
     assert found[0]["evidence"][0] == {"quote": "a person, please", "turn": 2, "grounded": True}
     assert (found[0]["flagged"], found[0]["simulated"], found[0]["ungrounded"]) == (True, True, True)
-    assert [row["thinking"] for row in store.reasons("24h", where={"simulated": False})] == ["t"]
+    assert store.reasons("24h", where={"simulated": False}).column("thinking") == ["t"]
     assert len(store.reasons(where={"label": ["clean", "refusal_to_transfer"], "turn": 3})) == 2
-    assert store.reasons(where={"turn": None}) == []
-    assert store.reasons(until="1h") == []
-    assert store.reasons(datetime.now(UTC) + timedelta(minutes=1)) == []
+    assert not len(store.reasons(where={"turn": None}))
+    assert not len(store.reasons(until="1h"))
+    assert not len(store.reasons(datetime.now(UTC) + timedelta(minutes=1)))
     assert len(store.reasons("2020-01-01T00:00:00+01:00", datetime.now(UTC) + timedelta(minutes=1))) == 2
 
 
@@ -326,6 +327,7 @@ def test_export_as_jsonl_loses_nothing(store: Store, tmp_path: Path) -> None:
     files = {path.name: path for path in store.export(tmp_path / "out")}
     tables = ["calls", "cells", "judgments", "predictions", "prompts", "runs"]
     tables += ["session_items", "session_labels", "session_looks", "sessions"]
+    tables += ["alerts", "anomalies", "clustered", "clusterings", "clusters", "deliveries", "failure_modes"]
     assert sorted(files) == sorted(f"{name}.jsonl" for name in tables)
     rows = [json.loads(line) for line in files["predictions.jsonl"].read_text().splitlines()]
     assert [row["conversation_id"] for row in rows] == [f"c{number}" for number in range(2_500)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from llmclf.errors import DataError
 from llmclf.render.conversation import visible_turns
-from llmclf.types import Conversation, Item, Task
+from llmclf.types import Conversation, Item, Prediction, Task
 
 
 def conversation_of(conversations: Mapping[str, Conversation], item: Item) -> Conversation:
@@ -34,3 +35,21 @@ def rest_label(task: Task) -> str:
     """The label of an item nothing speaks for: the clean one, or the last that is not the target."""
     clean = [label.name for label in task.labels if label.role == "clean"]
     return (clean or [name for name in reversed(task.label_names) if name != task.target])[0]
+
+
+def with_fields(
+    predictions: Iterable[Prediction], conversations: Mapping[str, Conversation], task: Task, names: Sequence[str]
+) -> Iterator[Prediction]:
+    """The predictions with what they were asked with: `turns`, `characters`, and the metadata called `names`."""
+    for prediction in predictions:
+        conversation = conversations[prediction.conversation_id]
+        yield replace(prediction, fields=_asked_with(conversation, task, prediction.item, names))
+
+
+def _asked_with(
+    conversation: Conversation, task: Task, item: Item, names: Sequence[str]
+) -> dict[str, str | int | float | bool | None]:
+    """What may be seen for an item, counted, so that an empty transcript shows, and metadata where there is any."""
+    turns = [turn for turn in visible_turns(conversation, task, item.turn) if not turn.is_empty]
+    metadata = {name: conversation.metadata[name] for name in names if name in conversation.metadata}
+    return {**metadata, "turns": len(turns), "characters": sum(len(turn.text) for turn in turns)}

@@ -13,6 +13,7 @@ from llmclf.cli import (
     data,
     judging,
     models,
+    reasons,
     records,
     serving,
     sweeps,
@@ -64,6 +65,7 @@ app.add_typer(thresholds.app, name="threshold")
 app.add_typer(judging.app, name="judge")
 app.add_typer(calibrating.app, name="calibrate")
 app.add_typer(sweeps.app, name="sweep")
+app.add_typer(reasons.app, name="reasons")
 app.command()(records.spend)
 app.add_typer(records.runs, name="runs")
 app.add_typer(records.store, name="store")

@@ -34,6 +34,7 @@ def show_status(found: Mapping[str, Any]) -> None:
         typer.echo(f"local   {name}: {'weights are here' if here else f'llmclf models pull {name}'}")
     _show_sessions(found["sessions"])
     _show_judges(found["judges"])
+    _show_anomalies(found["anomalies"])
     if activity:
         typer.echo(f"\nSince {activity['since'][:16].replace('T', ' ')} UTC")
         _show_traffic(activity["traffic"])
@@ -60,6 +61,15 @@ def _show_judges(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows[:_MOST_ROWS]:
         stamps = f"{row['calibration']}{_STATES.get(row['state'], '')}{', SIMULATED' * row['simulated']}"
         _say("judge", f"{row['id']}: {counted(row['cases'], 'case')}, {stamps}{_FILES.get(row['file'], '')}")
+    _say_more(rows)
+
+
+def _show_anomalies(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What the last look at the reasons found strange."""
+    for row in rows[:_MOST_ROWS]:
+        name = f"{row['name']}: " if row["name"] else ""
+        until = row["until"][:16].replace("T", " ")
+        _say("reasons", f"{name}{row['sentence']} (until {until} UTC{', SIMULATED' * row['simulated']})")
     _say_more(rows)
 
 

@@ -48,11 +48,11 @@ def validated(adapter: TypeAdapter[Any], data: Mapping[str, Any]) -> tuple[Any, 
 
 
 def _misplaced_keys(data: Any, place: str = "") -> list[str]:
-    """A line for each `key_env` that names no variable of the environment."""
+    """A line for each `key_env` or `webhook_env` that names no variable of the environment."""
     found = []
     for name, value in data.items() if isinstance(data, Mapping) else ():
         here = place + _key(str(name), place)
-        if name == "key_env" and isinstance(value, str) and value and not _is_variable(value):
+        if name in ("key_env", "webhook_env") and isinstance(value, str) and value and not _is_variable(value):
             found.append(f"{here}: is no name of an environment variable, such as MY_KEY; {_NO_PLACE}")
         found += _misplaced_keys(value, here)
     return found

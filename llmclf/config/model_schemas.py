@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from llmclf.config.parts import File, Level, Media, Modality, NonNegative, Part, Positive
 
 _BASE_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+_AGE = re.compile(r"\d+(\.\d+)?\s*[smhdw]")
+
+
+def _check_age(text: str) -> str:
+    if not _AGE.fullmatch(text.strip().lower()):
+        raise ValueError(f"must be a length of time such as 24h, 14d or 2w, got {text!r}")
+    return text
+
+
+Age = Annotated[str, AfterValidator(_check_age)]
 
 
 class WeightsTable(Part):
@@ -267,6 +277,30 @@ class Privacy(Part):
     """True: recordings and pictures, in which nothing can be replaced, may be sent to vendors."""
 
 
+class ReasonsTable(Part):
+    """What is kept and done about the reasons of predictions."""
+
+    fields: tuple[str, ...] = ("channel", "language")
+    """Names of metadata that are stored with each prediction, so that strange reasons can be traced to them."""
+    window: Age = "24h"
+    """Reasons that `llmclf reasons` looks at, where `--since` is not given: those of so long, such as `24h` or `7d`."""
+    baseline: Age = "15d"
+    """What they are held against, where `--baseline` is not given: the reasons of so long before the window. Fourteen
+    windows of it show how much shares vary from day to day."""
+    false_alarms: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Chance that a window in which nothing is new raises any alarm at all."""
+    least_conversations: Annotated[int, Field(ge=1)] = 3
+    """An alarm speaks of at least so many conversations, and so does whatever is shown with quotes."""
+    least_reasons: Annotated[int, Field(ge=1)] = 3
+    """What holds fewer reasons is not shown with quotes."""
+    judge: str = ""
+    """Judge that reads what is strange, such as `reason_anomaly`; empty: none, unless `--judge` is given."""
+    name_model: str = ""
+    """Model that names clusters, where `--name-with` is not given; empty: their own words do."""
+    webhook_env: str = "LLMCLF_WEBHOOK_URL"
+    """Environment variable with the address that `llmclf reasons anomalies --webhook` sends alarms to."""
+
+
 class WorkspaceFile(File):
     """llmclf.toml: the rules of one workspace."""
 
@@ -286,3 +320,5 @@ class WorkspaceFile(File):
     """The command's store file, relative to the workspace; `--store` comes first."""
     privacy: Privacy = Privacy()
     """What happens to personal data."""
+    reasons: ReasonsTable = ReasonsTable()
+    """What is kept and done about reasons."""

@@ -123,7 +123,7 @@ _BLOCKS = (
     _Block(
         "## llmclf.toml",
         "The rules of a workspace, explained above.",
-        (("", models.WorkspaceFile), ("[privacy]", models.Privacy)),
+        (("", models.WorkspaceFile), ("[privacy]", models.Privacy), ("[reasons]", models.ReasonsTable)),
         examples.WORKSPACE,
     ),
     _Block(

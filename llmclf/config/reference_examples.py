@@ -16,6 +16,10 @@ redact = "both"
 names = ["Jane Roe"]
 metadata_keys = ["customer_name"]
 send_media = false
+
+[reasons]
+fields = ["channel", "language", "agent_version"]
+judge = "reason_anomaly"
 """
 
 MODELS = """

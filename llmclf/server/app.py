@@ -10,7 +10,7 @@ from typing import Any
 from llmclf.calibration.desk import Desk
 from llmclf.errors import LlmclfError, MissingPieceError, StoreError
 from llmclf.llm.runtime import Runtime
-from llmclf.server import classifying, health, labelling, pages
+from llmclf.server import classifying, health, labelling, pages, reasons
 from llmclf.server.answers import Refusal, error_response
 from llmclf.server.guard import HEADERS, Guard
 from llmclf.store import Store
@@ -37,6 +37,7 @@ def make_app(
     runtime = Runtime(store, max_usd=max_usd, workspace=workspace, concurrency=concurrency)
     app = _app(runtime.store, runtime, None, for_others=token is not None, root_path=root_path)
     classifying.add_routes(app, runtime, token)
+    reasons.add_routes(app, runtime.store, token)
     return app
 
 

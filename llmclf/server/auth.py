@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -59,6 +61,16 @@ def is_bearer(header: str, token: str) -> bool:
     """Does an `Authorization` header carry `token`? Takes the same time for every wrong one."""
     scheme, _, given = header.partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def is_basic(header: str, token: str) -> bool:
+    """Does an `Authorization` header carry `token` as the password of any name, as browsers ask people for it?"""
+    scheme, _, given = header.partition(" ")
+    try:
+        _, _, password = base64.b64decode(given.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return False
+    return scheme.lower() == "basic" and hmac.compare_digest(password, token.encode())
 
 
 def sign_of_a_proxy(http_version: str, headers: Mapping[str, str]) -> str:

@@ -15,8 +15,9 @@ from llmclf.data.parse import parse_line
 from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.server.answers import Refusal, error_response, fault_text, json_object, json_response, unknown_keys
-from llmclf.server.auth import TOKEN_NAME, is_bearer, sign_of_a_proxy
+from llmclf.server.guard import check_may_ask
 from llmclf.types import Conversation
+from llmclf.workspace.verbs import record
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a request: a recording of 45 MB as base64."""
@@ -123,11 +124,12 @@ def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
     classifiers = Classifiers(runtime)
 
     async def classify(request: Request) -> Any:
-        _check_may_ask(request, token)
+        check_may_ask(request, token)
         question = question_of(await json_object(request, MAX_BODY))
         try:
             classifier = await classifiers.get(question.classifier)
             prediction = await classifier.aclassify(question.conversation, question.turn, timeout=question.timeout)
+            await asyncio.to_thread(record, prediction, question.conversation, classifier, runtime=runtime)
         except (DataError, Refusal):
             raise
         except ConfigError as error:  # a missing key, a file with mistakes: whoever asks can't mend it
@@ -144,25 +146,3 @@ def _of_the_operator(error: ConfigError, classifier: str) -> ConfigError:
     where = error.where or f"classifier {classifier}"
     fix = error.fix or "it must be mended where the server runs; then ask again"
     return ConfigError(what, where=where, got=error.got, fix=fix, problems=() if alone else error.problems)
-
-
-def _check_may_ask(request: Any, token: str | None) -> None:
-    """Refusal 401 without the right token; where there is none, 403 for what a proxy passed on."""
-    if token is None:
-        sign = sign_of_a_proxy(request.scope["http_version"], request.headers)
-        if sign:
-            raise Refusal(
-                403,
-                "this came through a proxy, and without a token only this machine is answered to",
-                where=sign,
-                fix=f"set {TOKEN_NAME} where the server runs, and send it as `Authorization: Bearer TOKEN`",
-            )
-        return
-    given = request.headers.get("authorization", "")
-    if not is_bearer(given, token):
-        raise Refusal(
-            401,
-            "this is not the token" if given else "a token is needed",
-            where="Authorization",
-            fix=f"send `Authorization: Bearer TOKEN`, with what {TOKEN_NAME} holds where the server runs",
-        )

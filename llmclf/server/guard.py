@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmclf.server.answers import Refusal, error_body
-from llmclf.server.auth import TOKEN_NAME, is_loopback
+from llmclf.server.auth import TOKEN_NAME, is_bearer, is_loopback, sign_of_a_proxy
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -101,3 +101,25 @@ async def _refuse(refusal: Refusal, send: Send) -> None:
     headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def check_may_ask(request: Any, token: str | None) -> None:
+    """Refusal 401 without the right token; where there is none, 403 for what a proxy passed on."""
+    if token is None:
+        sign = sign_of_a_proxy(request.scope["http_version"], request.headers)
+        if sign:
+            raise Refusal(
+                403,
+                "this came through a proxy, and without a token only this machine is answered to",
+                where=sign,
+                fix=f"set {TOKEN_NAME} where the server runs, and send it as `Authorization: Bearer TOKEN`",
+            )
+        return
+    given = request.headers.get("authorization", "")
+    if not is_bearer(given, token):
+        raise Refusal(
+            401,
+            "this is not the token" if given else "a token is needed",
+            where="Authorization",
+            fix=f"send `Authorization: Bearer TOKEN`, with what {TOKEN_NAME} holds where the server runs",
+        )

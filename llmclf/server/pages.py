@@ -45,16 +45,16 @@ def label_page(topic: Topic, seat: Seat, address: str) -> Page:
     data = {"address": address, "labels": rubric.names, "rules": rubric.rules, "decides": seat.adjudicates}
     scripts = [_text(name) for name in _SCRIPTS]
     html = html_page(f"{verb}: {topic.name}", body, _text("label.css"), data=data, scripts=scripts, connects=True)
-    return Page(html, _served(page_policy(scripts, connects=True)))
+    return Page(html, served(page_policy(scripts, connects=True)))
 
 
 def front_page(*, classifies: bool) -> Page:
     """What stands at the root; `classifies`: where backends may ask as well."""
     backends = (
         f"Backends ask POST /v1/classify (with the token in {TOKEN_NAME}, where there is one); GET /healthz says how"
-        " the server is."
+        " the server is; /reasons shows what predictions say for themselves."
     )
-    return _message(
+    return message_page(
         "llmclf is running",
         "To label, open the link you were given. It is yours alone, and may be opened again until it is taken back.",
         *([backends] if classifies else []),
@@ -63,7 +63,7 @@ def front_page(*, classifies: bool) -> Page:
 
 def unknown_link() -> Page:
     """For a link or a cookie that opens nothing."""
-    return _message(
+    return message_page(
         "This link opens nothing",
         "It may have been cut short when it was copied, or taken back, or this browser has forgotten you.",
         "Open the link you were given once more, all of it. If that leads here again, ask whoever runs the session"
@@ -73,20 +73,22 @@ def unknown_link() -> Page:
 
 def nothing_here() -> Page:
     """For an address that does not exist."""
-    return _message("There is nothing at this address", "Open the link you were given once more.")
+    return message_page("There is nothing at this address", "Open the link you were given once more.")
 
 
 _HELP_DECIDES = "<p>You see what people said first. Your label is the one that counts.</p>"
 
 
-def _message(title: str, *paragraphs: str) -> Page:
+def message_page(title: str, *paragraphs: str) -> Page:
+    """A page that says something in a heading and paragraphs, all of them text."""
     body = (
         f"<main class=message><h1>{escape(title)}</h1>{''.join(f'<p>{escape(one)}</p>' for one in paragraphs)}</main>"
     )
-    return Page(html_page(title, body, _text("message.css")), _served(page_policy()))
+    return Page(html_page(title, body, _text("message.css")), served(page_policy()))
 
 
-def _served(policy: str) -> str:
+def served(policy: str) -> str:
+    """The policy of a page as its server sends it: no other page may frame it."""
     return f"{policy}; frame-ancestors 'none'"  # has no effect inside a page
 
 

@@ -24,6 +24,9 @@ racing       which cells of a grid can't be the best of it any more, told from a
 means        the mean of numbers between bounds, as the share of people who disagree
 repeats      flips and model noise of the same items asked several times
 pairs        two counts of the same items: different, and could a doubling have been seen
+tails        is what a window holds far out more than quiet windows hold there
+bursts       is a count more than earlier windows and their variation explain
+counts       exact chances of draws and of trials
 front        many classifiers on the same items, resampled together: who is cheapest, who lies on the front
 """
 

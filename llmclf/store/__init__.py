@@ -7,12 +7,24 @@ session      what one process has open: writer (one thread, batches) and readers
 connection   opening the file; SQLite's errors become StoreError here
 texts        redaction on the way in
 leases       slices of caps that the processes of one store share
+clusterings  Clusterings: clustered reasons, and what came of them
 calls, predictions, runs, reports, export, erasing   rows, by table or by question
 """
 
+from llmclf.store.clusterings import Clusterings
 from llmclf.store.moments import new_id
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
 from llmclf.store.schema import schema_markdown
 from llmclf.store.store import Store
 
-__all__ = ["CallDone", "CallSent", "RunState", "Spent", "Store", "StoredAnswer", "new_id", "schema_markdown"]
+__all__ = [
+    "CallDone",
+    "CallSent",
+    "Clusterings",
+    "RunState",
+    "Spent",
+    "Store",
+    "StoredAnswer",
+    "new_id",
+    "schema_markdown",
+]

@@ -15,7 +15,8 @@ Erase = Callable[[sqlite3.Connection], dict[str, int]]
 _CALL_TEXTS = "DELETE FROM call_texts WHERE call_id IN (SELECT call_id FROM calls WHERE {which})"
 _CALLS = "UPDATE calls SET forgotten_at = :now WHERE {which} AND forgotten_at IS NULL"
 _PREDICTIONS = """
-UPDATE predictions SET evidence = NULL, rationale = NULL, thinking = NULL, error_message = NULL, forgotten_at = :now
+UPDATE predictions SET evidence = NULL, rationale = NULL, thinking = NULL, error_message = NULL, fields = NULL,
+  forgotten_at = :now
 WHERE {which} AND forgotten_at IS NULL
 """
 _JUDGMENTS = """

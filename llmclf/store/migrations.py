@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from llmclf.errors import StoreError
 from llmclf.store.judging_schema import JUDGING
+from llmclf.store.reason_schema import REASONS
 
 SET = "llmclf"
 _RECORDS = "_sqlite_migrations"  # the table of sqlite-utils' Migrations
@@ -266,6 +267,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("0003_shared", (_OWNERS, _LEASES, _SENDS, *_SHARED)),
     Migration("0004_spent", (_SPENT, *_KEEP_SPENT)),
     Migration("0005_judging", JUDGING),
+    Migration("0006_reasons", REASONS),
 )
 
 

@@ -27,17 +27,17 @@ def utc_text(moment: datetime | None = None) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def moment_text(value: str | datetime, *, name: str = "since") -> str:
+def moment_text(value: str | datetime, *, name: str = "since", now: datetime | None = None) -> str:
     """A moment as the store writes it: a time, ISO text, or an age such as `24h`, `8d`, `30m`, `2w`.
 
-    Raises ConfigError for anything else.
+    An age counts back from `now` (None: from now). Raises ConfigError for anything else.
     """
     if isinstance(value, datetime):
         return utc_text(value)
     ago = _AGO.fullmatch(value.strip().lower())
-    if ago:
-        return utc_text(datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])}))
     try:
+        if ago:
+            return utc_text((now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: float(ago[1])}))
         return utc_text(datetime.fromisoformat(value.strip()))
     except (ValueError, OverflowError):
         raise ConfigError(

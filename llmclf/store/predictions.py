@@ -17,7 +17,7 @@ _COLUMNS = (
     "flagged", "score", "score_method", "threshold", "probabilities", "probabilities_at", "evidence", "ungrounded",
     "rationale", "thinking", "truncated", "error_kind", "error_message", "error_retryable", "input_tokens",
     "cached_tokens", "output_tokens", "reasoning_tokens", "cost_nano", "latency_seconds", "route", "call_id", "cached",
-    "simulated", "audio_tokens", "cache_write_tokens", "calls", "repaired",
+    "simulated", "audio_tokens", "cache_write_tokens", "calls", "repaired", "fields",
 )  # fmt: skip
 _INSERT = f"INSERT OR REPLACE INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _AT_ONCE = 500
@@ -52,7 +52,7 @@ def _row(id_: str, run_id: str, cell_id: str, now: str, prediction: Prediction) 
         usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens,
         prediction.cost_nano_usd, prediction.latency_seconds, prediction.route, prediction.call_id,
         prediction.cached, prediction.simulated, usage.audio_tokens, usage.cache_write_tokens, prediction.calls,
-        prediction.repaired,
+        prediction.repaired, json.dumps(dict(prediction.fields), ensure_ascii=False) if prediction.fields else None,
     )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     columns["flagged"] = [None if row["flagged"] is None else bool(row["flagged"]) for row in rows]
     columns["probabilities"] = [_loaded(row["probabilities"]) for row in rows]
     columns["evidence"] = [tuple(Evidence(**quote) for quote in _loaded(row["evidence"]) or ()) for row in rows]
+    columns["fields"] = [_loaded(row["fields"]) or {} for row in rows]
     columns["error"] = [_error(row) for row in rows]
     columns["usage"] = [Usage(*(row[name] for name in USAGE_COUNTS)) for row in rows]
     columns["cost_nano_usd"] = [row["cost_nano"] for row in rows]

@@ -24,12 +24,21 @@ class Readers:
 
     def rows(self, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """What a query gives, each row by column name. StoreError where it can't be answered."""
+        names, found = self._fetched(sql, params)
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def columns(self, sql: str, params: Sequence[object] = ()) -> list[Sequence[Any]]:
+        """The same column by column, which is quicker where there are many rows; none at all where there is no row."""
+        return list(zip(*self._fetched(sql, params)[1], strict=True))
+
+    def _fetched(
+        self, sql: str, params: Sequence[object] | Mapping[str, object]
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         slot = self._slot()
         with boundary(self._where, "the query", "docs/store.md has the tables and columns"), slot.lock:
             cursor = slot.connection.execute(sql, params)
             try:
-                names = [column[0] for column in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor]
+                return [column[0] for column in cursor.description or ()], cursor.fetchall()
             finally:
                 cursor.close()
 

@@ -12,7 +12,7 @@ CREATE TABLE clusterings (
   run_id TEXT NOT NULL, -- runs.run_id
   created_at TEXT NOT NULL, -- UTC
   state TEXT NOT NULL, -- building, or done: only then it counts
-  owner TEXT NOT NULL, -- process that builds it
+  owner TEXT NOT NULL, -- the process that builds it, and where it runs
   since TEXT NOT NULL, -- UTC; the window's beginning
   until TEXT NOT NULL, -- UTC; the window's end
   baseline_since TEXT, -- UTC; NULL: there is no baseline
@@ -51,7 +51,7 @@ CREATE TABLE clustered (
   prediction_id TEXT NOT NULL, -- predictions.prediction_id, of the window
   cluster_id TEXT NOT NULL, -- clusters.cluster_id; empty: in the novelty pool, alone
   novelty REAL, -- share of the baseline that is as far from the rest; NULL: there is no baseline
-  PRIMARY KEY (clustering_id, prediction_id)
+  PRIMARY KEY (clustering_id, cluster_id, prediction_id)
 ) WITHOUT ROWID
 """
 _ANOMALIES = """
@@ -106,7 +106,7 @@ CREATE TABLE deliveries (
 """
 _INDEXES = (
     "CREATE INDEX clusters_by_id ON clusters (cluster_id, clustering_id)",
-    "CREATE INDEX clustered_by_prediction ON clustered (prediction_id)",
+    "CREATE INDEX clusterings_by_state ON clusterings (state, clustering_id)",
     "CREATE INDEX anomalies_by_cluster ON anomalies (cluster_id, anomaly_id)",
 )
 _V_ANOMALIES = """
@@ -124,6 +124,14 @@ SELECT clusterings.created_at, cluster_id, kind, parent_id, name, clusters.reaso
   clustering_id
 FROM clusters JOIN clusterings USING (clustering_id) WHERE clusterings.state = 'done'
 """
+_V_REASONS = """
+CREATE VIEW v_reasons AS
+SELECT created_at, classifier_id, task, conversation_id, turn, label, flagged, rationale, thinking, evidence,
+       ungrounded, truncated, error_kind, fields, predictions.simulated AS simulated, kind, run_id, cell_id,
+       prediction_id
+FROM predictions LEFT JOIN runs USING (run_id)
+WHERE coalesce(rationale, '') <> '' OR coalesce(thinking, '') <> ''
+"""
 
 REASONS = (
     _CLUSTERINGS,
@@ -137,4 +145,6 @@ REASONS = (
     _V_ANOMALIES,
     _V_CLUSTERS,
     "ALTER TABLE predictions ADD COLUMN fields TEXT /* JSON: what it was asked with: turns, metadata you named */",
+    "DROP VIEW v_reasons",
+    _V_REASONS,
 )

@@ -33,6 +33,15 @@ _ABOUT = {
     "session_looks": "When the figures of a session were looked at.",
     "v_judgments": "Judgments, dollars and seconds, readable.",
     "v_session_labels": "What people said, without what they took back.",
+    "clusterings": "Looks at the reasons of a window: one row for each time they were clustered.",
+    "clusters": "What each look found: groups of reasons, and groups of those.",
+    "clustered": "Which reason is in which cluster, for the newest looks.",
+    "anomalies": "What a look found that the baseline does not explain.",
+    "failure_modes": "Clusters that people made a name for, with the examples that show it.",
+    "alerts": "Clusters that people want to be told of.",
+    "deliveries": "What is to be sent to a webhook, and what was.",
+    "v_anomalies": "Anomalies with the names of their clusters.",
+    "v_clusters": "Clusters with their share of the window's reasons.",
 }
 
 

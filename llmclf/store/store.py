@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from llmclf.errors import ConfigError, StoreError, nearest
 from llmclf.render.redaction import Redaction
@@ -22,16 +22,16 @@ from llmclf.store import (
     judgments as judgment_rows,
     leases,
     predictions as prediction_rows,
+    reasons as reason_rows,
     reports,
     runs,
     sends,
 )
-from llmclf.store.connection import boundary
 from llmclf.store.moments import moment_text, new_id, utc_text
 from llmclf.store.records import CallDone, CallSent, RunState, Spent, StoredAnswer
 from llmclf.store.session import Session
 from llmclf.store.texts import storable
-from llmclf.types import Conversation, Item, Judgment, Prediction, Predictions
+from llmclf.types import Conversation, Item, Judgment, Prediction, Predictions, Reasons
 
 T = TypeVar("T")
 
@@ -331,15 +331,17 @@ class Store:
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         where: Mapping[str, Any] = {},
-    ) -> list[dict[str, Any]]:
+    ) -> Reasons:
         """Predictions that say why, oldest first, from `since` to before `until`: a time, or an age such as "24h".
 
-        `where` asks for values of columns such as `classifier_id`, `label`, `simulated`; a list asks
-        for any of its values. ConfigError for an unknown column or moment.
+        `where` asks for values of columns such as `label`, `model`, `simulated`, or of fields (`fields.channel`); a
+        list asks for any of its values. What sweeps and evaluations said of examples is left out, unless `where`
+        names their `run_id`, `cell_id` or `prediction_id`. ConfigError for an unknown column or moment.
         """
         from_ = None if since is None else moment_text(since)
         to = None if until is None else moment_text(until, name="until")
-        return reports.read_reasons(self._settled_rows(), from_, to, where)
+        self.flush()
+        return reason_rows.read_reasons(self._session.readers.columns, from_, to, where)
 
     def forget(self, conversation_id: str, *more: str) -> dict[str, int]:
         """Erases requests, answers, quotes and reasons about conversations from file and log, for good.
@@ -365,14 +367,9 @@ class Store:
         session.writer.flush(_READ_SECONDS)
         return reports.read_status(session.readers.rows, moment_text(since), self._file)
 
-    def export(self, directory: str | Path, *, format: Literal["jsonl", "csv"] = "jsonl") -> list[Path]:
+    def export(self, directory: str | Path, *, format: export.Format = "jsonl") -> list[Path]:
         """Writes every table to a folder, as JSONL or CSV; the files written. StoreError where it can't."""
-        if format not in get_args(export.Format):
-            raise ConfigError(
-                "unknown format", where="export", got=format, fix=nearest(format, get_args(export.Format))
-            )
-        with boundary(str(directory), "the export"):
-            return export.export(self._settled_rows(), Path(directory), format)
+        return export.export(self._settled_rows(), Path(directory), format)
 
     # --- inside -----------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,10 @@ from llmclf.render.redaction import Memory, Redaction
 from llmclf.store.records import CallDone, CallSent
 from llmclf.types import Conversation, Evidence, Judgment, Prediction
 
+FieldValue = str | int | float | bool | None
+
+LONGEST_FIELD = 80
+"""Characters of a text that is stored as a field of a prediction."""
 _CONVERSATIONS = 50_000  # with personal data, whose placeholders are remembered; the longest unused goes first
 
 
@@ -69,21 +73,35 @@ class Keeper:
         return outcome if kept == given else replace(outcome, text=text, reasoning=reasoning, error_message=message)
 
     def prediction(self, prediction: Prediction) -> Prediction:
-        """The prediction with quotes, rationale, thinking and error message as they may be stored."""
+        """The prediction with quotes, rationale, thinking, error message and fields as they may be stored.
+
+        Left out are fields that are personal, or longer than `LONGEST_FIELD`: those are no fields but words.
+        """
         error, evidence = prediction.error, prediction.evidence
-        if not (prediction.rationale or prediction.thinking or evidence or error):
+        if not (prediction.rationale or prediction.thinking or evidence or error or prediction.fields):
             return prediction
+        fields = self._fields(prediction.fields)
+        values = [value for value in fields.values() if isinstance(value, str)]
+        quotes = [quote.quote for quote in evidence]
         texts = [prediction.rationale, prediction.thinking, error.message if error else ""]
-        rationale, thinking, message, *quotes = self.texts(
-            prediction.conversation_id, [*texts, *(quote.quote for quote in evidence)]
-        )
+        kept = iter(self.texts(prediction.conversation_id, [*texts, *values, *quotes]))
+        rationale, thinking, message = next(kept), next(kept), next(kept)
         return replace(
             prediction,
+            fields={name: next(kept) if isinstance(value, str) else value for name, value in fields.items()},
             rationale=rationale,
             thinking=thinking,
             error=replace(error, message=message) if error else None,
-            evidence=tuple(Evidence(text, old.turn, old.grounded) for text, old in zip(quotes, evidence, strict=True)),
+            evidence=tuple(Evidence(text, old.turn, old.grounded) for text, old in zip(kept, evidence, strict=True)),
         )
+
+    def _fields(self, fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+        personal = self._redaction.metadata_keys if self.redacts else ()
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in personal and not (isinstance(value, str) and len(value) > LONGEST_FIELD)
+        }
 
     def judgment(self, judgment: Judgment, conversation_id: str) -> Judgment:
         """The judgment with reason, thinking and error message as they may be stored."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from llmclf.store import Store
@@ -13,6 +13,7 @@ from llmclf.types import Prediction, Predictions
 
 _AT_ONCE = 64
 _AT_LEAST_EVERY = 1.0
+Fields = Callable[[Iterable[Prediction]], Iterable[Prediction]]
 
 
 class Progress(Protocol):
@@ -23,13 +24,17 @@ class Progress(Protocol):
 
 
 class Recorder:
-    """Predictions of one cell: kept, counted, and written to the store while more come in."""
+    """Predictions of one cell: kept, counted, and written to the store while more come in.
 
-    def __init__(self, cell: Cell, store: Store, run_id: str, counter: Counter) -> None:
+    `fields` adds what they were asked with to those that are written.
+    """
+
+    def __init__(self, cell: Cell, store: Store, run_id: str, counter: Counter, fields: Fields) -> None:
         self.cell = cell
         self._store = store
         self._run_id = run_id
         self._counter = counter
+        self._fields = fields
         self._lock = threading.Lock()
         self._all: list[Prediction] = []
         self._written = 0
@@ -63,7 +68,7 @@ class Recorder:
             self._written = len(self._all)
             self._last = time.monotonic()
         if new:
-            self._store.add_predictions(self._run_id, Predictions(new), cell_id=self.cell.cell_id)
+            self._store.add_predictions(self._run_id, self._fields(new), cell_id=self.cell.cell_id)
 
 
 class Counter:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from llmclf.classifiers.base import Classifier
+from llmclf.classifiers.items import with_fields
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
 from llmclf.config import SweepFile, load_pace
@@ -173,8 +174,13 @@ class _Execution:
         self.counter.begin(cell.label)
         if cell.cell_id not in self.begun:
             self._put(cell, "running")
-            self.begun[cell.cell_id] = Recorder(cell, self.store, self.run_id, self.counter)
+            self.begun[cell.cell_id] = Recorder(cell, self.store, self.run_id, self.counter, self._fields)
         return self.begun[cell.cell_id]
+
+    def _fields(self, predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+        """The predictions with what they were asked with, as the store keeps it."""
+        conversations, names = self.inputs.dataset.conversations, self.runtime.rules.reasons.fields
+        return with_fields(predictions, conversations, self.inputs.task, names)
 
     def _bought(self, cell: Cell) -> Predictions | None:
         """What is known of all items without asking: from a cell that differs in its plan alone, or from the store."""

@@ -8,6 +8,7 @@
     estimate       Estimate
     evidence       Evidence
     prediction     Prediction, Predictions, Usage, ErrorInfo; is_flagged and said_label: what one comes to
+    reasons        Reasons
     judgment       Rubric, Case, Judgment, Bar
 
 Only the standard library is imported here, so that `import llmclf` stays under 0.2 s.
@@ -61,6 +62,7 @@ from llmclf.types.prediction import (
     is_flagged,
     said_label,
 )
+from llmclf.types.reasons import REASON_COLUMNS, Reasons, ReasonText
 from llmclf.types.task import FailureMode, Guideline, Label, Role, Rule, Task, Unit
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "MODALITIES",
     "SPEAKERS",
     "USAGE_COUNTS",
+    "REASON_COLUMNS",
     "RECORDED",
     "Annotation",
     "Attachment",
@@ -95,6 +98,8 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Probe",
+    "ReasonText",
+    "Reasons",
     "Role",
     "Rubric",
     "Rule",

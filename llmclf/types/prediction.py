@@ -114,6 +114,9 @@ class Prediction:
     cached: bool = False
     """True where an earlier answer was used: nothing was paid now."""
     simulated: bool = False
+    fields: Mapping[str, str | int | float | bool | None] = field(default_factory=dict, hash=False)
+    """What it was asked with, once it is recorded: `turns` and `characters` that were given to the classifier, and
+    the metadata that the workspace names in `[reasons] fields`."""
 
     @property
     def item(self) -> Item:
@@ -145,7 +148,8 @@ class Prediction:
 
 
 _FIELDS = tuple(field.name for field in fields(Prediction))
-_DEFAULTS = {f.name: Usage() if f.name == "usage" else f.default for f in fields(Prediction)}
+_FRESH: Mapping[str, Any] = {"usage": Usage(), "fields": {}}  # of those whose default is made anew
+_DEFAULTS = {f.name: _FRESH.get(f.name, f.default) for f in fields(Prediction)}
 _REQUIRED = tuple(name for name, default in _DEFAULTS.items() if default is MISSING)
 
 

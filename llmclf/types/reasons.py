@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
@@ -16,6 +17,9 @@ _DEFAULTS: dict[str, Any] = {
     "ungrounded": False, "truncated": False, "error_kind": None, "input_tokens": None, "run_id": "", "cell_id": "",
     "route": "", "model": "", "prompt_id": "", "call_id": "", "simulated": False, "fields": {},
 }  # fmt: skip
+_JSON: dict[str, Any] = {"evidence": (), "fields": {}}
+"""Columns that may hold JSON text, and what they are where that is empty: read when they are looked at, as a million
+mappings would take more room than all the words."""
 REASON_COLUMNS = tuple(_DEFAULTS)
 """What is known of each reason. `model` and `prompt_id` are of the call behind it; `fields` is a mapping of what the
 prediction was asked with, such as `channel` or `turns`."""
@@ -59,8 +63,14 @@ class Reasons(Sequence[Mapping[str, Any]]):
         return made
 
     def column(self, name: str) -> list[Any]:
-        """One column, in order; a list of your own."""
-        return list(self._columns[name])
+        """One column, in order; a list of your own. DataError where there is none of that name."""
+        _check_names([name])
+        empty = _JSON.get(name)
+        return list(self._columns[name]) if empty is None else [_read(value, empty) for value in self._columns[name]]
+
+    def field(self, name: str) -> list[str | int | float | bool | None]:
+        """What each was asked with under `name`, such as `channel` or `turns`; None where that is not known."""
+        return [fields.get(name) for fields in map(_fields, self._columns["fields"])]
 
     def texts(self, source: ReasonText = "rationale") -> list[str]:
         """The words of each reason: those of `source`, or the other ones where there are none."""
@@ -87,7 +97,8 @@ class Reasons(Sequence[Mapping[str, Any]]):
             made = Reasons()
             made._columns = {name: values[index] for name, values in self._columns.items()}
             return made
-        return {name: values[index] for name, values in self._columns.items()}
+        row = {name: values[index] for name, values in self._columns.items()}
+        return row | {name: _read(row[name], empty) for name, empty in _JSON.items()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[index] for index in range(len(self)))
@@ -101,6 +112,16 @@ class Reasons(Sequence[Mapping[str, Any]]):
         for place, (id_, conversation) in enumerate(zip(ids, conversations, strict=True)):
             ids[place] = id_ or f"reason-{place}"
             conversations[place] = conversation or ids[place]
+
+
+def _read(value: Any, empty: Any) -> Any:
+    found = json.loads(value) if isinstance(value, str) and value else value
+    return found or empty
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _read(value, {})
+    return found
 
 
 def _check_names(names: Iterable[str]) -> None:

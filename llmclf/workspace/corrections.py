@@ -5,21 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from llmclf.config import DatasetFile, files
-from llmclf.data.files import atomic_writer, file_error, write_whole
+from llmclf.data.files import atomic_writer, file_error
 from llmclf.data.parse import parse_line
-from llmclf.data.read import read_conversations, read_examples
-from llmclf.data.write import write_conversations, write_examples
+from llmclf.data.read import read_examples
+from llmclf.data.write import write_examples
 from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.store.moments import utc_text
 from llmclf.types import Annotation, Example, Task
 from llmclf.types.hashing import plain
+from llmclf.workspace.feedback_files import add_conversations, feedback_files, write_dataset_file
 from llmclf.workspace.run_results import RunResult
 from llmclf.workspace.showing import VerdictInFull
 from llmclf.workspace.verdicts import said_of, score_of
@@ -32,9 +32,6 @@ _STYLES = tuple(
     for separators in (None, (",", ":"))
 )
 """How JSON is commonly written: a line that was written so is written so again."""
-_HAND_PICKED = ("unknown", "class_balanced")
-"""Designs that say nothing of how items came into the set: picked ones spoil no rate."""
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def add_hard_negative(
         problems.append(f"{example.item} is of the dataset {to} itself")
     if problems:
         raise ConfigError("it can't be a hard negative", where=str(example.item), problems=problems)
-    dataset_path, conversations, labels = _negatives_files(to, workspace)
+    dataset_path, conversations, labels = feedback_files(to, workspace, where="--to")
     prediction = verdict.prediction
     history = (
         f"hard negative of {result.dataset.name}: {prediction.classifier_id} said {said_of(prediction, task)}"
@@ -153,10 +150,11 @@ def add_hard_negative(
     before = read_examples(labels).examples if labels.is_file() else ()
     new = not any(one.item == example.item for one in before)
     if new:
-        _add_conversation(conversations, result, example)
+        add_conversations(conversations, [result.dataset.conversation(example)], where="--to")
         write_examples(labels, (*before, added))
     if not dataset_path.is_file():  # also where an earlier run was killed before it came to that
-        _write_dataset_file(dataset_path, to, task)
+        what = f"Verdicts that were false alarms, or nearly: {task.name} must stay quiet on them."
+        write_dataset_file(dataset_path, to, what, "a classifier was wrong on them")
     return HardNegative(str(example.item), to, dataset_path, new, len(before) + new)
 
 
@@ -281,60 +279,3 @@ def _changed(line: bytes, change: Callable[[dict[str, Any]], None], path: Path, 
 
 def _dumped(row: dict[str, Any], style: dict[str, Any]) -> bytes:
     return json.dumps(row, **style).encode("utf-8", "surrogatepass")
-
-
-# --- the dataset of hard negatives ------------------------------------------------------------
-
-
-def _negatives_files(name: str, workspace: Path) -> tuple[Path, Path, Path]:
-    """(dataset file, conversations, labels) of a dataset of the workspace, there or to be made."""
-    folder = workspace / "configs" / "datasets"
-    path = folder / f"{name}.toml"
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            "not a name of a dataset", where="--to", got=name, fix="use letters, digits, '_', '-' and '.'"
-        )
-    if not path.is_file():
-        data = workspace / "data"
-        return path, data / f"{name}.conversations.jsonl", data / f"{name}.labels.jsonl"
-    file: DatasetFile = files.load("dataset", path)
-    if not file.labels:
-        raise ConfigError("the dataset has no labels file", where=str(path), fix="set `labels`, or name another --to")
-    if file.design.kind not in _HAND_PICKED:
-        raise ConfigError(
-            "an item that somebody picked does not belong into a dataset whose design says how items were drawn",
-            where=str(path),
-            got=f"design {file.design.kind}",
-            fix=f"name another --to: one of design {' or '.join(_HAND_PICKED)}, or a new one",
-        )
-    return path, folder / file.conversations, folder / file.labels
-
-
-def _add_conversation(path: Path, result: RunResult, example: Example) -> None:
-    conversation = result.dataset.conversation(example)
-    before = read_conversations(path).conversations if path.is_file() else ()
-    same = next((one for one in before if one.id == conversation.id), None)
-    if same is not None and same.content_hash != conversation.content_hash:
-        raise DataError(
-            "another conversation of that id stands there",
-            where=str(path),
-            got=conversation.id,
-            fix="name another --to",
-        )
-    if same is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_conversations(path, (*before, conversation))
-
-
-def _write_dataset_file(path: Path, name: str, task: Task) -> None:
-    write_whole(
-        path,
-        f"# Verdicts that were false alarms, or nearly: {task.name} must stay quiet on them.\n"
-        f"#   llmclf data check {name}\n"
-        "version = 1\n"
-        f'conversations = "../../data/{name}.conversations.jsonl"\n'
-        f'labels = "../../data/{name}.labels.jsonl"\n\n'
-        "[design]\n"
-        'kind = "unknown"\n'
-        'note = "Picked because a classifier was wrong on them: no rate follows from them."\n',
-    )

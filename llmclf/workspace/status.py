@@ -31,16 +31,35 @@ SELECT 1 FROM session_looks WHERE session_id = ? AND looked_at >= (
   SELECT coalesce(max(made_at), '') FROM session_labels WHERE session_id = ?
 ) LIMIT 1
 """
+_STRANGE = """
+SELECT clustering_id, clusterings.created_at AS created_at, since, until, simulated, filter, anomalies.kind AS kind,
+  anomalies.cluster_id AS cluster_id, name, anomalies.reasons AS reasons, anomalies.conversations AS conversations, p,
+  json_extract(evidence, '$.sentence') AS sentence
+FROM anomalies JOIN clusterings USING (clustering_id) LEFT JOIN clusters USING (clustering_id, cluster_id)
+WHERE clustering_id IN (SELECT max(clustering_id) FROM clusterings WHERE state = 'done' GROUP BY filter)
+ORDER BY clustering_id DESC, anomaly_id
+"""
+_SILENT = """
+SELECT clustering_id, created_at, since, until, simulated, filter, 'silence' AS kind, '' AS cluster_id, '' AS name,
+  reasons, conversations, NULL AS p, json_extract(result, '$.silence') AS sentence
+FROM clusterings
+WHERE clustering_id IN (SELECT max(clustering_id) FROM clusterings WHERE state = 'done' GROUP BY filter)
+  AND coalesce(json_extract(result, '$.silence'), '') <> ''
+"""
+_MOST_STRANGE = 2
+"""Anomalies that `next` names."""
 
 
 def status(store: Path, workspace: Path | None, since: str = "24h") -> dict[str, Any]:
     """What `llmclf status` shows, as JSON types. `next` holds commands worth running, best first."""
     found: dict[str, Any] = {"store": str(store), "since": since, "activity": None, "sessions": [], "judges": []}
+    found["anomalies"] = []
     if store.is_file():
         with Store(store) as opened:
             found["activity"] = opened.status(since)
             found["sessions"] = _open_sessions(opened)
             found["judges"] = _judges(opened, workspace)
+            found["anomalies"] = _strange(opened)
     found["local_models"] = {
         name: _is_here(name, row, workspace) for name, row in load_models(workspace).items() if row.route == "local"
     }
@@ -61,6 +80,15 @@ def _open_sessions(store: Store) -> list[dict[str, Any]]:
             open_ = waiting > 0 or any(one.done[name] < one.total[name] for name in one.annotators)
             looked_at = not open_ and bool(store.query(_LOOKED_AT, (one.id, one.id)))
             rows.append({**asdict(one), "next": "label" if open_ else "" if looked_at else "report"})
+    return rows
+
+
+def _strange(store: Store) -> list[dict[str, Any]]:
+    """What the newest clustering of each filter found strange about the reasons, newest first."""
+    rows = store.query(_SILENT) + store.query(_STRANGE)
+    for row in rows:
+        row["filter"], row["simulated"] = json.loads(row["filter"]), bool(row["simulated"])
+        row["name"] = row["name"] or ""
     return rows
 
 
@@ -114,13 +142,22 @@ def _is_here(name: str, row: Any, workspace: Path | None) -> bool:
 
 
 def _next(found: dict[str, Any], workspace: Path | None) -> list[str]:
-    return _of_sessions(found, workspace) + _of_files(workspace)
-
-
-def _of_sessions(found: dict[str, Any], workspace: Path | None) -> list[str]:
     usual = (workspace or Path()) / load_workspace(workspace).store
     given = Path(found["store"])
     store = "" if given.absolute() == usual.absolute() else f" --store {shlex.quote(str(given))}"
+    return _of_anomalies(found, store) + _of_sessions(found, store) + _of_files(workspace)
+
+
+def _of_anomalies(found: dict[str, Any], store: str) -> list[str]:
+    """What shows the strange clusters; without a cluster's id it shows all of a clustering."""
+    steps = []
+    for row in found["anomalies"]:
+        cluster = f" {row['cluster_id']}" if row["cluster_id"] else " pool" if row["kind"] == "novelty" else ""
+        steps.append(f"llmclf reasons show{cluster} --in {row['clustering_id']}{store}")
+    return list(dict.fromkeys(steps))[:_MOST_STRANGE]
+
+
+def _of_sessions(found: dict[str, Any], store: str) -> list[str]:
     steps = [f"llmclf calibrate {one['next']} {one['id']}{store}" for one in found["sessions"] if one["next"]]
     return steps[:_MOST_SESSIONS]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.classifiers.base import Classifier, items_of
+from llmclf.classifiers.items import with_fields
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import load_classifier, make_classifier, probe_weights
 from llmclf.classifiers.probe import ProbeClassifier
@@ -56,7 +57,7 @@ def classify(
     )
     with booked_on(kept_by, run_id):
         predictions = _predict(classifier, by_id, items, on_done)
-        _record(kept_by, run_id, by_id, predictions)
+        _record(kept_by, run_id, by_id, predictions, classifier.task)
     _finish(kept_by, run_id, predictions)
     return predictions
 
@@ -148,7 +149,7 @@ def evaluate_classifier(
                 classifier.fit(load_dataset(file.shots_from, runtime.workspace))
             items = [example.item for example in labelled.examples]
             predictions = _predict(classifier, labelled.conversations, items, on_done)
-        _record(runtime, run_id, labelled.conversations, predictions)
+        _record(runtime, run_id, labelled.conversations, predictions, task)
         evaluation = evaluate_predictions(
             predictions, labelled, task, costs=costs, beta=beta, review_share=review_share
         )
@@ -288,11 +289,29 @@ def _classifier_file(name: str, runtime: Runtime, prompt: str | None) -> tuple[f
     return found, file.model_copy(update={"prompt": prompt})
 
 
-def _record(runtime: Runtime, run_id: str, conversations: Mapping[str, Conversation], predictions: Predictions) -> None:
+def record(
+    prediction: Prediction, conversation: Conversation, classifier: Classifier, *, runtime: Runtime | None = None
+) -> None:
+    """Keeps in the store what a backend was told, so that `status` and `reasons` know of it: it belongs to no run.
+
+    `classify` and `evaluate_classifier` do that themselves; `aclassify` does not. `runtime` is the classifier's own,
+    where it has one. It waits where the store has much to write, so an event loop calls it by `asyncio.to_thread`.
+    ConfigError where there is no runtime, StoreError where the store can't be written.
+    """
+    kept_by = runtime or (classifier.runtime if isinstance(classifier, LlmClassifier) else None)
+    if kept_by is None:
+        raise ConfigError("there is no store to keep it in", where=classifier.name, fix="give `runtime`")
+    _record(kept_by, "", {conversation.id: conversation}, Predictions([prediction]), classifier.task)
+
+
+def _record(
+    runtime: Runtime, run_id: str, conversations: Mapping[str, Conversation], predictions: Predictions, task: Task
+) -> None:
     """Stores predictions; the store first learns the names to look for in their quotes and rationales."""
     for conversation in conversations.values():
         runtime.store.learn(conversation)
-    runtime.store.add_predictions(run_id, predictions)
+    names = runtime.rules.reasons.fields
+    runtime.store.add_predictions(run_id, with_fields(predictions, conversations, task, names))
 
 
 def _finish(runtime: Runtime, run_id: str, predictions: Predictions, result: Mapping[str, Any] | None = None) -> None:
@@ -331,6 +350,7 @@ __all__ = [
     "evaluate_classifier",
     "load_classifier",
     "plan_evaluation",
+    "record",
     "sweep",
     "sweep_concurrency",
     "sweep_inputs",
