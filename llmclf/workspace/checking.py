@@ -32,6 +32,7 @@ from llmclf.llm.rules import check_allowed
 from llmclf.llm.runtime import Runtime
 from llmclf.render import load_prompt
 from llmclf.types import Task
+from llmclf.workspace import cluster_naming
 
 _ROW = """[models."{model}"] with route = "litellm" (or "http") in configs/models.toml"""
 _FILLED = {"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"}
@@ -138,14 +139,16 @@ def _check_prompt(name: str, workspace: Path | None) -> None:
     if CASE in prompt.placeholders:
         check_judge_prompt(prompt)
         return
-    unknown = sorted(prompt.placeholders - _FILLED)
+    names_clusters = name.startswith("reasons/")
+    filled, needed = (cluster_naming.FILLED, "group") if names_clusters else (_FILLED, "conversation")
+    unknown = sorted(prompt.placeholders - filled)
     if unknown:
         raise ConfigError(
-            "names placeholders that nothing fills", where=name, got=unknown, fix=nearest(unknown[0], sorted(_FILLED))
+            "names placeholders that nothing fills", where=name, got=unknown, fix=nearest(unknown[0], sorted(filled))
         )
-    if "conversation" not in prompt.placeholders:
-        raise ConfigError("has no {{conversation}}", where=name, fix="put it last, between tags")
-    prompt.fill(dict.fromkeys(_FILLED, ""))
+    if needed not in prompt.placeholders:
+        raise ConfigError(f"has no {{{{{needed}}}}}", where=name, fix="put it last, between tags")
+    prompt.fill(dict.fromkeys(filled, ""))
 
 
 def _check_dataset(name: str, workspace: Path | None) -> None:

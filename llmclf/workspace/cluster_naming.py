@@ -27,6 +27,8 @@ from llmclf.types import Conversation, Turn, content_hash
 from llmclf.workspace.quoting import Quote, quotes_of
 
 PROMPT = "reasons/name_cluster"
+FILLED = frozenset({"group", "answer_format"})
+"""What such a prompt's placeholders may name."""
 LONGEST = 60
 """Characters of a name."""
 _QUOTES, _QUOTED = 3, 600  # reasons that a model is shown of a cluster, and characters of each
@@ -96,7 +98,7 @@ class Naming:
 def naming_of(made: Clustering, model: str, runtime: Runtime) -> Naming:
     """What `model` is to be asked. ConfigError where the prompt is missing or names what nothing fills."""
     prompt = load_prompt(PROMPT, runtime.workspace)
-    prompt.fill({"group": "", "answer_format": ""})
+    prompt.fill(dict.fromkeys(FILLED, ""))
     wanted = [one for one in made.clusters if one.quotable and one.named_by == "terms"]
     quotes = _quotes(made, wanted, runtime)
     chosen = tuple(one for one in wanted if quotes[one.id])
