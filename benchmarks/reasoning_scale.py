@@ -40,7 +40,7 @@ from llmclf.reasons.clustering import cluster_reasons
 from llmclf.reasons.values import ClusterSettings
 from llmclf.types.reasons import Reasons
 
-SIZES, QUICK = (10_000, 30_000, 100_000, 300_000, 1_000_000), (300, 900)
+SIZES, QUICK = (10_000, 30_000, 100_000, 300_000, 1_000_000), (100, 300)
 RESERVOIR, BASELINE = 20_000, 40_000
 EMBEDDED, ASSIGNED = 100_000, 100_000
 IN_CONVERSATION = 4

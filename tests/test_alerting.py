@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from wire import Reply, Wire
 
-from llmclf.errors import ConfigError
 from llmclf.llm import Runtime
 from llmclf.reasons.result import Clustering
 from llmclf.reasons.values import Anomaly, ClusterSettings, FieldShare, PoolReading
 from llmclf.store.clusterings import Clusterings
+from llmclf.store.deliveries import MOST_REFUSALS
 from llmclf.types import Estimate
 from llmclf.types.reasons import Reasons
-from llmclf.workspace.alerting import DELIVERY, SECRET_ENV, SIGNATURE, TIMESTAMP, Sending, alarm, check_webhook
+from llmclf.workspace.alerting import DELIVERY, SECRET_ENV, SIGNATURE, TIMESTAMP, Sending, alarm
+from llmclf.workspace.clustering_rows import anomaly_rows
 from llmclf.workspace.reasoning import StoredClustering
 
 ENV = "LLMCLF_WEBHOOK_URL"
@@ -46,6 +47,7 @@ STRANGE = Anomaly(
     judged=READING,
     name="transcript <!channel> & empty",
 )
+ANOTHER = replace(STRANGE, cluster="k2", name="another")
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def stored(runtime: Runtime, *anomalies: Anomaly, silence: str = "") -> StoredCl
     id_ = clusterings.start(
         run_id="r", since=moments[0], until=moments[1], embedder="words", reasons=0, conversations=0
     )
-    clusterings.finish(id_, clusters=[], anomalies=[], result={})
+    clusterings.finish(id_, clusters=[], anomalies=anomaly_rows(clustering), result={"silence": silence})
     made = replace(clustering, clustering_id=id_, since=moments[0], until=moments[1])
     return StoredClustering(made, id_, "r", (), "refusal", silence=silence)
 
@@ -111,7 +113,7 @@ def test_it_is_signed_where_there_is_a_secret(hook: Wire, runtime: Runtime, monk
     """The receiver can check that body and moment are ours; without a secret there is no signature."""
     alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
     monkeypatch.setenv(SECRET_ENV, "s3cret")
-    alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
+    alarm(stored(runtime, ANOTHER), runtime, webhook=ENV, sending=QUICK)
     plain, signed = hook.received
     assert SIGNATURE.lower() not in plain.headers and plain.headers[DELIVERY.lower()]
     words = f"{signed.headers[TIMESTAMP.lower()]}.".encode() + signed.body
@@ -141,7 +143,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("how", REFUSALS)
 def test_what_does_not_arrive_stays_queued_and_is_told(how: str, hook: Wire, runtime: Runtime) -> None:
-    """The alarm stays an alarm; the next call sends what is queued first, then its own."""
+    """The alarm stays an alarm; the next call sends its own first, then what is queued."""
     reply, why = REFUSALS[how]
     hook.default = reply
     first = stored(runtime, STRANGE)
@@ -151,9 +153,9 @@ def test_what_does_not_arrive_stays_queued_and_is_told(how: str, hook: Wire, run
     assert queue(runtime)[0]["attempts"] == 1 and queue(runtime)[0]["why"] == sent.why
     hook.reset()
     hook.default = FINE
-    second = stored(runtime, replace(STRANGE, name="another"))
+    second = stored(runtime, ANOTHER)
     assert len(alarm(second, runtime, webhook=ENV, sending=QUICK).delivered) == 2
-    assert [one.json["clustering"] for one in hook.received] == [first.clustering_id, second.clustering_id]
+    assert [one.json["clustering"] for one in hook.received] == [second.clustering_id, first.clustering_id]
     assert not queue(runtime)
 
 
@@ -162,7 +164,7 @@ def test_one_that_is_refused_for_good_does_not_hold_up_the_others(hook: Wire, ru
     hook.next(Reply(400))
     alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
     hook.next(Reply(400))
-    sent = alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
+    sent = alarm(stored(runtime, ANOTHER), runtime, webhook=ENV, sending=QUICK)
     assert len(sent.delivered) == 1 and len(sent.queued) == 1
 
 
@@ -196,20 +198,17 @@ UNFIT = {
 
 @pytest.mark.parametrize("url", UNFIT.values(), ids=UNFIT)
 def test_an_unfit_url_is_refused_and_not_repeated(url: str, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is clustered by `check_webhook`; an alarm that comes all the same is queued and told."""
+    """The alarm is queued, and it is told; a quiet window tells it as well."""
     monkeypatch.setenv(ENV, url)
-    with pytest.raises(ConfigError) as caught:
-        check_webhook(ENV)
-    assert "HIDDEN" not in str(caught.value)
+    assert alarm(stored(runtime), runtime, webhook=ENV, sending=QUICK).failed
     sent = alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
     assert sent.failed and "HIDDEN" not in sent.why and len(queue(runtime)) == 1
 
 
-def test_the_url_itself_is_no_name_of_a_variable() -> None:
+def test_the_url_itself_is_no_name_of_a_variable(runtime: Runtime) -> None:
     """Somebody put the URL into the file: it is not repeated."""
-    with pytest.raises(ConfigError) as caught:
-        check_webhook("https://example.com/HIDDEN")
-    assert "HIDDEN" not in str(caught.value)
+    sent = alarm(stored(runtime), runtime, webhook="https://example.com/HIDDEN")
+    assert "name of an environment variable" in sent.why and "HIDDEN" not in sent.why
 
 
 def test_silence_is_an_alarm_and_a_quiet_window_none(hook: Wire, runtime: Runtime) -> None:
@@ -227,4 +226,77 @@ def test_a_store_that_can_not_be_written_does_not_hide_the_alarm(runtime: Runtim
     made = stored(runtime, STRANGE)
     runtime.store.write(lambda connection: connection.execute("DROP TABLE deliveries").rowcount)
     sent = alarm(made, runtime, webhook=ENV, sending=QUICK)
-    assert made.alarmed and sent.failed and "nor queued" in sent.sentence and not hook.received
+    assert made.alarmed and sent.failed and "can't be used" in sent.sentence and not hook.received
+
+
+def test_what_was_sent_is_sent_again_only_where_it_doubled(hook: Wire, runtime: Runtime) -> None:
+    """An hourly look at one fault pages once, again at twice the conversations, and anew after a quiet look."""
+    sizes = (12, 13, 23, 24, 30)
+    counts = [
+        len(alarm(stored(runtime, replace(STRANGE, conversations=size)), runtime, webhook=ENV, sending=QUICK).delivered)
+        for size in sizes
+    ]
+    assert counts == [1, 0, 0, 1, 0]
+    (again,) = hook.received[1].json["anomalies"]
+    assert again["told_before"] and "told before, first" in hook.received[1].json["text"]
+    both = stored(runtime, replace(STRANGE, conversations=31), ANOTHER)
+    assert len(alarm(both, runtime, webhook=ENV, sending=QUICK).delivered) == 1
+    body = hook.received[2].json
+    assert [one["cluster"] for one in body["anomalies"]] == ["k2"] and body["told_before"] == 1
+    alarm(stored(runtime), runtime, webhook=ENV, sending=QUICK)
+    assert len(alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK).delivered) == 1
+
+
+def test_another_pool_is_new(hook: Wire, runtime: Runtime) -> None:
+    """The novelty pool has no id: it is the same where it has a prediction in common with the last one."""
+    pool = replace(STRANGE, kind="novelty", cluster="", name="")
+    pools = [replace(pool, predictions=ids) for ids in (("p1", "p2"), ("p2", "p3"), ("p3", "p4"), ("p8", "p9"))]
+    sent = [alarm(stored(runtime, one), runtime, webhook=ENV, sending=QUICK) for one in pools]
+    assert [len(one.delivered) for one in sent] == [1, 0, 0, 1]
+
+
+def test_a_look_without_a_webhook_does_not_keep_it_from_being_sent(hook: Wire, runtime: Runtime) -> None:
+    """Somebody looked by hand a minute before: the alarm is sent all the same. Silence is sent once."""
+    alarm(stored(runtime, STRANGE), runtime, webhook=None)
+    assert len(alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK).delivered) == 1
+    silent = [alarm(stored(runtime, silence="None."), runtime, webhook=ENV, sending=QUICK) for _ in range(3)]
+    assert [len(one.delivered) for one in silent] == [1, 0, 0]
+
+
+def test_one_that_is_always_refused_is_given_up_and_told_once(hook: Wire, runtime: Runtime) -> None:
+    """400 each time: it is tried with each call, then not any more; a quiet window is quiet again. Or it is dropped."""
+    hook.default = Reply(400)
+    first = stored(runtime, STRANGE)
+    tries = [alarm(first, runtime, webhook=ENV, sending=QUICK) for _ in range(MOST_REFUSALS + 1)]
+    assert [len(one.given_up) for one in tries] == [0] * (MOST_REFUSALS - 1) + [1, 0]
+    assert "given up" in tries[-2].sentence and not tries[-1].failed and len(hook.received) == MOST_REFUSALS
+    second = stored(runtime, ANOTHER)
+    assert alarm(second, runtime, webhook=ENV, sending=QUICK).queued
+    assert Clusterings(runtime.store).drop_deliveries() == 1
+    assert not alarm(second, runtime, webhook=ENV, sending=QUICK).failed
+
+
+def test_a_call_ends_in_time(hook: Wire, runtime: Runtime) -> None:
+    """What is not begun by then stays queued, free for the next call."""
+    for number in range(3):
+        alarm(stored(runtime, replace(STRANGE, cluster=f"k{number}")), runtime, webhook="NOWHERE", sending=QUICK)
+    sent = alarm(stored(runtime), runtime, webhook=ENV, sending=replace(QUICK, run_seconds=0))
+    assert len(sent.delivered) == 1 and len(sent.queued) == 2 and "were over" in sent.why
+    assert len(alarm(stored(runtime), runtime, webhook=ENV, sending=QUICK).delivered) == 2
+
+
+def test_a_strange_secret_signs_and_whatever_fails_is_told(
+    hook: Wire, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that are no UTF-8, and a host that no name can be: no exception, and nothing of the URL."""
+    monkeypatch.setenv(SECRET_ENV, "s\udcff")
+    alarm(stored(runtime, STRANGE), runtime, webhook=ENV, sending=QUICK)
+    (one,) = hook.received
+    words = f"{one.headers[TIMESTAMP.lower()]}.".encode() + one.body
+    assert (
+        one.headers[SIGNATURE.lower()] == f"sha256={hmac.new(b's' + bytes([255]), words, hashlib.sha256).hexdigest()}"
+    )
+    for url in ("https://xn--/HIDDEN", f"https://{'a' * 70}.example/HIDDEN"):
+        monkeypatch.setenv(ENV, url)
+        sent = alarm(stored(runtime, ANOTHER), runtime, webhook=ENV, sending=QUICK)
+        assert sent.failed and sent.queued and "HIDDEN" not in sent.sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,11 @@ def test_init_makes_a_workspace_that_checks(tmp_path: Path, capsys: pytest.Captu
     options += ["--unit", "conversation", "--language", "en"]
     assert run(["init", "mine", *options]) == 0
     before = (tmp_path / "mine" / "README.md").read_text()
+    rules = tmp_path / "mine" / "llmclf.toml"
+    written = rules.read_text()
+    assert "`llmclf reasons anomalies`" in before
+    before_reasons, mark, reasons = written.partition("# [reasons]\n")
+    rules.write_text(before_reasons + re.sub("(?m)^# ", "", mark + reasons))  # what is off is right, too
     assert run(["init", "mine", *options]) == 1
     assert (tmp_path / "mine" / "README.md").read_text() == before
     result = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -161,8 +162,8 @@ def test_too_little_is_not_quiet(here: Callable[[str], Path], capsys: pytest.Cap
     here("young")
     found = asked(capsys, "anomalies", code=1)
     assert found["state"] == "cant_tell" and "more" in found["why_not"]
-    _, err = said(capsys, "anomalies", "--baseline", "none", code=1)
-    assert "can't be told" in err and "baseline" in err
+    out, err = said(capsys, "anomalies", "--baseline", "none", code=1)
+    assert "can't be told" in out and "baseline" in out and not err
 
 
 def test_silence_is_told(here: Callable[[str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_the_pool_as_an_alert(here: Callable[[str], Path], capsys: pytest.Captur
     all_in_the_pool(path, asked(capsys, "anomalies", code=2)["anomalies"][0])
     asked(capsys, "promote", "pool", "--as", "alert", "--name", "odd")
     found = asked(capsys, "anomalies", code=2)["anomalies"]
-    assert ("alert", "odd") in {(one["kind"], one["name"]) for one in found}
+    assert "odd" in {name for one in found for name in (one["name"], *one["alerts"])}
 
 
 def test_a_standing_alert_fires_until_it_is_ended(
@@ -236,12 +237,62 @@ def test_a_standing_alert_fires_until_it_is_ended(
     cluster = the_fault(asked(capsys, "anomalies", code=2))["cluster"]
     asked(capsys, "promote", cluster[:6], "--as", "alert", "--name", "no_transcript", "--note", "see the wiki")
     found = asked(capsys, "anomalies", code=2)
-    assert ("alert", "no_transcript") in {(one["kind"], one["name"]) for one in found["anomalies"]}
+    assert "no_transcript" in {name for one in found["anomalies"] for name in (one["name"], *one["alerts"])}
+    assert "told before, first" in said(capsys, "anomalies", code=2)[0]
     (alert,) = asked(capsys, "alerts")
-    assert (alert["alert"], alert["fired"], alert["note"]) == ("no_transcript", 1, "see the wiki")
+    assert (alert["alert"], alert["fired"], alert["note"]) == ("no_transcript", 2, "see the wiki")
     assert run(["reasons", "alerts", "--end", "no_transcrip"]) == 1
     assert "no_transcript" in capsys.readouterr().err
     assert asked(capsys, "alerts", "--end", "no_transcript") == []
+
+
+def test_an_alert_that_can_not_be_looked_for_is_no_all_clear(
+    here: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other vectors made it: a quiet window exits 1 and names it, and `alerts` marks it."""
+    path = here("quiet")
+    cluster = asked(capsys, "cluster")["clusters"][0]["id"]
+    with Store(path) as store:
+        book = Clusterings(store)
+        (row,) = [one for one in book.clusters(book.find()["clustering_id"]) if one["cluster_id"] == cluster]
+        ids = {"cluster_id": cluster, "clustering_id": row["clustering_id"]}
+        book.put_alert("dead", embedder="old", centroid=row["centroid"], similarity=0.9, least_conversations=3, **ids)
+    out, _ = said(capsys, "anomalies", code=1)
+    assert "can't tell: not looked for" in out and "dead" in out
+    assert "NOT LOOKED FOR" in said(capsys, "alerts")[0]
+    assert run(["status"]) == 0
+    assert "not looked for: dead" in capsys.readouterr().out
+
+
+def test_what_is_strange_is_said_before_anything_can_go_wrong(
+    here: Callable[[str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report on a folder or a link, no variable with the webhook, a store that takes no row: printed, and exit 2."""
+    path = here("odd")
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "link.html").symlink_to("/dev/full")
+    monkeypatch.delenv("LLMCLF_WEBHOOK_URL", raising=False)
+    for report, why in (("folder.html", "folder"), ("link.html", "is a link")):
+        out, err = said(capsys, "anomalies", "--html", report, "--webhook", code=2)
+        assert "strange in" in out and why in err and "not set" in err
+    said(capsys, "anomalies", "--html", "page.html", code=2)
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600
+    waiting = said(capsys, "alerts", "--drop-undelivered")[1]
+    assert waiting.startswith("1 dropped")
+    with sqlite3.connect(path) as store:
+        store.execute("CREATE TRIGGER full BEFORE INSERT ON clusterings BEGIN SELECT RAISE(ABORT, 'full'); END")
+    out, err = said(capsys, "anomalies", code=2)
+    assert "strange in" in out and "not in the store" in err
+    assert "not in the store" in said(capsys, "cluster", code=1)[1]
+
+
+def test_a_terminal_without_the_letters(here: Callable[[str], Path], tmp_path: Path) -> None:
+    """ASCII alone: question marks, and the exit code of the anomaly."""
+    here("odd")
+    command = [sys.executable, "-c", "import sys, llmclf.cli; sys.exit(llmclf.cli.run(['reasons', 'anomalies']))"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 2 and b"strange in" in ended.stdout
 
 
 def test_errors_say_what_to_do(here: Callable[[str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

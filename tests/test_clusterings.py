@@ -190,16 +190,52 @@ def test_failure_modes_and_alerts(store: Store) -> None:
 
 
 def test_deliveries_wait_until_they_arrive(store: Store) -> None:
-    """Each attempt is counted; what failed stays in order, what arrived is done."""
+    """They are claimed newest first and once; what failed is claimed again, what was refused too often is not."""
     clusterings = Clusterings(store)
     first, second = (clusterings.queue_delivery("x", {"anomalies": number}) for number in (1, 2))
-    clusterings.delivered(first, why="503")
+    assert [row["delivery_id"] for row in clusterings.claim_deliveries()] == [second, first]
+    assert clusterings.claim_deliveries() == []  # somebody sends them
     clusterings.delivered(second)
-    (left,) = clusterings.undelivered()
+    assert not clusterings.failed(first, why="503")
+    (left,) = clusterings.claim_deliveries()
     assert (left["delivery_id"], left["attempts"], left["why"], left["body"]) == (first, 1, "503", {"anomalies": 1})
-    clusterings.delivered(first)
+    clusterings.release_deliveries([first])
+    store.write(
+        lambda connection: connection.execute("UPDATE deliveries SET owner = 'x 1 1', claimed_at = '2020'").rowcount
+    )
+    assert [row["delivery_id"] for row in clusterings.claim_deliveries()] == [first]  # its sender is long gone
+    assert [clusterings.failed(first, why="400", permanent=True) for _ in range(4)] == [False, False, False, True]
+    assert clusterings.undelivered() == clusterings.claim_deliveries() == []
+    clusterings.queue_delivery("x", {})
+    assert (clusterings.drop_deliveries(), clusterings.undelivered()) == (1, [])
+
+
+def test_a_delivery_older_than_a_day_is_given_up(store: Store) -> None:
+    """However it fails."""
+    clusterings = Clusterings(store)
+    old = clusterings.queue_delivery("x", {})
+    store.write(lambda connection: connection.execute("UPDATE deliveries SET created_at = '2020'").rowcount)
+    assert clusterings.failed(old, why="no answer")
+
+
+def test_what_is_to_be_sent_is_queued_with_the_clustering(store: Store) -> None:
+    """Both stand, or none does."""
+    clusterings = Clusterings(store)
+    with pytest.raises(StoreError):
+        clusterings.finish("none", clusters=[], anomalies=[], result={}, deliveries=[{"a": 1}])
     assert clusterings.undelivered() == []
-    assert [row["why"] for row in store.query("SELECT why FROM deliveries")] == [None, None]
+    made = begin(clusterings)
+    clusterings.finish(made, clusters=[], anomalies=[], result={}, deliveries=[{"a": 1}])
+    assert [(row["clustering_id"], row["body"]) for row in clusterings.undelivered()] == [(made, {"a": 1})]
+
+
+def test_a_row_that_is_no_json_is_named(store: Store) -> None:
+    """By its column and ids."""
+    made = build(store)
+    store.write(lambda connection: connection.execute("UPDATE clusters SET terms = '{bad'").rowcount)
+    with pytest.raises(StoreError, match="its terms is no JSON") as caught:
+        Clusterings(store).clusters(made)
+    assert made in caught.value.message
 
 
 # --- kills, processes, disks ------------------------------------------------------------------

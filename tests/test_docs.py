@@ -20,12 +20,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The test's own, with `llmclf` on the path and nothing of the user's."""
+    """The test's own, with `llmclf` and `python` on the path and nothing of the user's."""
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
-    command = bin_folder / "llmclf"
-    command.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from llmclf.cli import main; main()' \"$@\"\n")
-    command.chmod(0o755)
+    for name, code in (("llmclf", "-c 'from llmclf.cli import main; main()'"), ("python", "")):
+        command = bin_folder / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {code} "$@"\n')
+        command.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     return {**kept, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 

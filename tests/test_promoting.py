@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,34 @@ def test_a_dataset_that_was_drawn_takes_no_picked_items(promoting: Callable[...,
         promoting("hard-negative", into="drawn", conversations=CHATS)
 
 
+def test_a_file_that_does_not_hold_the_fault_is_told(
+    promoting: Callable[..., Promoted], made: tuple[Path, str, int], tmp_path: Path
+) -> None:
+    """Predictions were asked with 0 turns, the file has 2: said with ids; a file of its owner alone. Labels count."""
+    done = promoting("failure-mode", name="no_transcript", into="faults", conversations=CHATS, label="clean")
+    assert len(done.unlike) == made[2] and "has 2 turns, asked with 0" in done.unlike[0]
+    assert any("does not hold the fault" in note and done.unlike[0] in note for note in done.notes)
+    assert (tmp_path / "data" / "faults.conversations.jsonl").stat().st_mode & 0o777 == 0o600
+    assert done.next_command.endswith("--by failure_mode")
+    assert run(["evaluate", "refusal_keyword", "--dataset", "faults", "--by", "failure_mode"]) == 0
+    again = promoting("failure-mode", name="no_transcript", into="faults")
+    assert again.there == made[2] and not any("without a label" in note for note in again.notes)
+
+
+def test_several_at_once_lose_nothing(made: tuple[Path, str, int], runtime: Runtime, tmp_path: Path) -> None:
+    """Threads that promote different clusters into one dataset: every example of each, with its conversation."""
+    clusterings = Clusterings(runtime.store)
+    clusters = [one for one in clusterings.clusters(clusterings.find()["clustering_id"]) if one["kind"] != "parent"]
+    ids = [one["cluster_id"] for one in clusters if one["reasons"]][:6]
+    with ThreadPoolExecutor(len(ids)) as threads:
+        given: dict[str, Any] = {"into": "all", "conversations": CHATS}
+        done = list(threads.map(lambda id_: promote(id_, "failure-mode", runtime, name=id_, **given), ids))
+    examples = read_examples(tmp_path / "data" / "all.labels.jsonl").examples
+    assert sum(len(one.failure_modes) for one in examples) == sum(one.added for one in done)
+    held = (tmp_path / "data" / "all.conversations.jsonl").read_text()
+    assert all(f'"{one.conversation_id}"' in held for one in examples)
+
+
 def test_an_alert_is_told_of_when_such_reasons_come_again(
     promoting: Callable[..., Promoted], made: tuple[Path, str, int], runtime: Runtime
 ) -> None:
@@ -207,8 +236,8 @@ def test_an_alert_is_told_of_when_such_reasons_come_again(
     assert 0 < row["similarity"] < 1 and f"of the cluster's {made[2]} reasons" in done.sentence
     assert "of all others in each of 15 stretches as long as the window at most 1 conversation." in done.sentence
     stored = cluster_stored(runtime, **DAYS)
-    (alert,) = [one for one in stored.clustering.anomalies if one.kind == "alert"]
-    assert alert.name == "no_transcript" and alert.conversations >= 0.6 * made[2]
+    (alert,) = [one for one in stored.clustering.anomalies if one.alerts or one.kind == "alert"]
+    assert "no_transcript" in (alert.name, *alert.alerts) and alert.conversations >= 0.6 * made[2]
     again = promoting("alert", name="no_transcript", clustering=stored.clustering_id[:16])
     assert "set anew" in again.sentence and len(Clusterings(runtime.store).alerts()) == 1
     assert Clusterings(runtime.store).alerts()[0]["note"] == "page me"

@@ -93,7 +93,7 @@ def test_a_new_kind_is_told_of_once_with_its_evidence() -> None:
     assert (anomaly.reasons, anomaly.conversations, list(anomaly.predictions)) == (8, 8, faults)
     assert set(anomaly.examples) <= set(faults)
     assert len(anomaly.examples) == 8
-    assert anomaly.first_seen == "2026-03-01T00:00:00+00:00"
+    assert anomaly.first_seen == "2026-03-01T00:00:00.000000Z"
     assert anomaly.share.low < 0.02 < anomaly.share.high
     assert 0 < anomaly.p <= 0.05
     (field, *_) = anomaly.fields
@@ -174,6 +174,17 @@ def test_standing_alerts() -> None:
     assert (alert.kind, alert.name, alert.p) == ("alert", "waits", 0.0)
     assert {f"w/{place}" for place in np.flatnonzero(window.topics == 2)} >= set(alert.predictions)
     assert any("alert old was not looked for" in note for note in notes)
+
+
+def test_an_alert_on_the_reasons_of_an_anomaly_is_a_part_of_it() -> None:
+    """One entry of the statistical kind names it; an alert on other reasons stands by itself."""
+    rng = np.random.default_rng(5)
+    alerts = [StandingAlert("fault", FAULTY[0], 0.8, 3, "made"), StandingAlert("waits", CENTRES[2], 0.8, 3, "made")]
+    found, _ = look(faulty(rng, 80, 8), World("b", usual(rng, 200), rng), alerts=alerts)
+    assert sorted((one.kind, one.alerts) for one in found) == [("alert", ()), ("new_cluster", ("fault",))]
+    (new,) = [one for one in found if one.alerts]
+    assert new.sentence.endswith("in 8 different texts. It also fires fault.")
+    assert 0 < new.p <= SETTINGS.false_alarms and 0 < new.expected < 1
 
 
 def test_few_are_not_quoted_nor_told() -> None:

@@ -1,12 +1,13 @@
 """Bursts of known kinds: chances against scipy, quiet windows left in peace at any day-to-day variation."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from llmclf.reasons.bursts import measure_bursts
+from llmclf.reasons.bursts import measure_bursts, weekend
 from llmclf.reasons.texts import Embedded
 from llmclf.stats.bursts import VARIATIONS, burst_p, dispersion_of, stated_prior, upper_tail
 from llmclf.stats.counts import more_than_drawn, upper_binomial
@@ -104,11 +105,47 @@ def test_windows_are_cut_by_time() -> None:
     usual = np.where(np.arange(3000) % 10 == 0, 1, 0)
     burst = np.where(np.arange(200) < 60, 1, 0)
     found = measure_bursts(window, burst, baseline, usual, 2)
-    assert found.windows in (14, 15)
+    assert (found.windows, found.used) == (15, 1.0)
     assert found.seen.tolist() == [140, 60]
     assert found.expected[1] == pytest.approx(20, rel=0.02)
     assert found.p[1] < 0.001 < 0.5 < found.p[0]
     assert measure_bursts(embedded(200, 1, timed=False), burst, baseline, usual, 2).windows == 1
+
+
+def test_a_few_unknown_times_leave_the_windows() -> None:
+    """Conversations without a time are in none of them; where most have none it is one window."""
+    window, baseline = embedded(200, 1, START + timedelta(days=15)), embedded(3000, 15)
+    for unknown, windows in ((2, 15), (2000, 1)):
+        stamps = [""] * unknown + baseline.reasons.column("created_at")[unknown:]
+        columns = {name: baseline.reasons.column(name) for name in ("conversation_id", "rationale")}
+        some = replace(baseline, reasons=Reasons.from_columns({**columns, "created_at": stamps}))
+        found = measure_bursts(window, np.zeros(200, np.intp), some, np.zeros(3000, np.intp), 1)
+        assert found.windows == windows
+
+
+@pytest.mark.parametrize("minute", [0, 4, 23 * 60 + 55])
+def test_jobs_that_run_once_a_night_are_days(minute: int) -> None:
+    """Windows of ten minutes would be empty but for the job's: whole days are, at any time of day, on time or not."""
+    rng = np.random.default_rng(0)
+    start = START + timedelta(minutes=minute)
+    parts = [
+        embedded(100, 7 / 1440, start + timedelta(days=day, minutes=float(rng.uniform(-3, 3)))) for day in range(15)
+    ]
+    ids = [f"{day}-{place}" for day in range(14) for place in range(100)]
+    stamps = [stamp for part in parts[:-1] for stamp in part.reasons.column("created_at")]
+    reasons = Reasons.of(["said"] * 1400, conversation_ids=ids, created_at=stamps)
+    each = np.arange(1400)
+    baseline = Embedded(reasons, ["said"], np.zeros(1400, np.intp), np.zeros((1, 256), np.float32), each, 1400, "e")
+    found = measure_bursts(parts[-1], np.zeros(100, np.intp), baseline, np.zeros(1400, np.intp), 1)
+    assert (found.windows, found.used) == (14, 1.0)
+
+
+def test_weekends_are_told_of() -> None:
+    """A burst on a Saturday comes with a note of how many such days the baseline has; on a Monday it does not."""
+    saturday = datetime(2026, 11, 14, tzinfo=UTC)
+    baseline = embedded(1400, 14, saturday - timedelta(days=14))
+    assert "as 4 of the baseline's 14 days do" in weekend(embedded(100, 1, saturday), baseline)
+    assert weekend(embedded(100, 1, saturday + timedelta(days=2)), baseline) == ""
 
 
 def test_a_conversation_counts_once() -> None:

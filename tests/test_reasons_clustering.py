@@ -19,8 +19,9 @@ from rich.console import Console
 import llmclf
 from llmclf.errors import ConfigError, DataError
 from llmclf.reasons.moments import moments_of, series_of
-from llmclf.reasons.rates import shares_of
+from llmclf.reasons.rates import rates_of, shares_of
 from llmclf.reasons.result import Clustering
+from llmclf.reasons.standing import StandingAlert
 from llmclf.reasons.values import ClusterSettings
 from llmclf.stats import clustered_wilson
 from llmclf.types.reasons import Reasons
@@ -119,6 +120,20 @@ def test_fault_is_in_the_pool_in_a_new_cluster_and_told(found: Clustering) -> No
     assert found.novelty is not None and max(found.novelty[place] for place in found.pool) <= 0.05
 
 
+def test_the_same_words_from_many_conversations_are_a_new_kind(baseline: list[dict[str, Any]]) -> None:
+    """Conversations count, not different texts; and a kind whose reasons share no telling word says so."""
+    usual = made(200, seed=7, name="u", days=(14, 15))
+    same = [
+        {"prediction_id": f"x{place}", "conversation_id": f"x{place}", "rationale": "Nothing is there for me to see."}
+        | {"created_at": "2026-11-15T10:00:00Z"}
+        for place in range(12)
+    ]
+    result = llmclf.cluster_reasons(usual + same, baseline)
+    told = result.anomalies[0]
+    assert (told.kind, told.conversations) == ("new_cluster", 12)
+    assert len({id_ for id_ in result.cluster_ids[-12:]} - {""}) == 1
+
+
 def test_known_kinds_are_the_topics(found: Clustering) -> None:
     """Most reasons of a known cluster are about one subject, and its terms are words of it."""
     right = 0
@@ -158,10 +173,43 @@ def test_shares_are_those_of_clustered_wilson() -> None:
     assigned = np.where(rng.random(300) < 0.8, groups % 3, rng.integers(-1, 4, 300))
     many = shares_of(assigned, 5, np.unique(groups, return_inverse=True)[1])
     for cluster, share in enumerate(many.shares):
-        alone = clustered_wilson(assigned == cluster, groups.tolist())
+        alone = clustered_wilson(assigned == cluster, groups.tolist(), alike=True)
         assert (share.value, share.low, share.high) == pytest.approx((alone.value, alone.low, alone.high), abs=1e-12)
     apart = shares_of(assigned, 5, np.arange(300)).shares[0]
     assert apart.method == "wilson"
+
+
+def test_shares_cover_where_conversations_differ_in_size() -> None:
+    """With all reasons of a conversation alike, and most of one or two reasons, some of many."""
+    rng = np.random.default_rng(5)
+    held = []
+    for _ in range(200):
+        groups = np.repeat(np.arange(100), np.minimum(200, np.floor(rng.pareto(1.2, 100) + 1)).astype(int))
+        inside = (rng.random(100) < 0.05)[groups]
+        share = shares_of(np.where(inside, 0, -1), 1, groups).shares[0]
+        held.append(share.low <= 0.05 <= share.high)  # type: ignore[operator]
+    assert np.mean(held) >= 0.93
+
+
+def test_values_of_few_conversations_are_one_row() -> None:
+    """A customer's number is no value to tell of; at most 20 are told, and the rest is counted with the few."""
+    rows = [
+        {
+            "rationale": "x",
+            "conversation_id": f"c{place}",
+            "model": "m",
+            "fields": {"customer": name, "plan": place % 40},
+        }
+        for place, name in enumerate([*(f"p{one}" for one in range(150)), *["shared"] * 10])
+    ]
+    ids = ["k"] * len(rows)
+    assert {rate.value: rate.of for rate in rates_of(Reasons(rows), ids, ["k"], "customer", least=3)} == {
+        "(few)": 150,
+        "shared": 10,
+    }
+    plans = rates_of(Reasons(rows), ids, ["k"], "plan", least=3)
+    assert len(plans) == 21 and sum(rate.of for rate in plans) == 160
+    assert len(rates_of(Reasons(rows), ids, ["k"], "model", least=300)) == 1
 
 
 def test_rates_by_model_day_and_field(found: Clustering) -> None:
@@ -339,6 +387,27 @@ def test_later_baseline_is_told(window: list[dict[str, Any]], baseline: list[dic
     assert any("after the window began" in note for note in result.notes)
 
 
+def test_alerts_that_can_not_be_looked_for_are_told(window: list[dict[str, Any]]) -> None:
+    """By name, beside the note: a quiet window is no all-clear then."""
+    vector = np.zeros(256, np.float32)
+    dead = StandingAlert("old", vector, 0.5, 3, "another embedder")
+    result = llmclf.cluster_reasons(window, alerts=[dead])
+    assert result.to_dict()["unwatched"] == ["old"]
+    assert any("alert old was not looked for" in note for note in result.notes)
+
+
+def test_the_pool_has_a_name_and_a_row(found: Clustering) -> None:
+    """What is of the whole pool is of `pool` in the JSON, where clusters have their ids; the table has a row of it."""
+    (strange,) = found.anomalies
+    of_pool = replace(found, anomalies=(replace(strange, kind="novelty", cluster=""),))
+    assert [one["cluster"] for one in of_pool.to_dict()["anomalies"]] == ["pool"]
+    assert found.to_dict()["anomalies"][0]["cluster"] == strange.cluster
+    table = found._table()
+    assert table.rows[-1][0].endswith("\npool") and table.rows[-1][1] == f"{len(found.pool)}"
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert "quiet window" in table.title
+
+
 def test_simulated_reasons_carry_their_stamp() -> None:
     """Simulated reasons are told as such in every output."""
     result = llmclf.cluster_reasons([{"rationale": f"a parcel {word}", "simulated": True} for word in "abc"])
@@ -377,9 +446,9 @@ def test_scale_benchmark_reports_every_promise() -> None:
         [sys.executable, str(script), "--quick", "--json"], capture_output=True, text=True, check=True, timeout=200
     )
     figures = json.loads(done.stdout)["figures"]
-    assert [row["reasons"] for row in figures["sizes"]] == [300, 900]
+    assert [row["reasons"] for row in figures["sizes"]] == [100, 300]
     assert {"seconds", "ratio", "peak_gigabytes", "assigning", "reservoir"} <= figures["sizes"][0].keys()
-    assert "300 to 900" in figures["exponent"]
+    assert "100 to 300" in figures["exponent"]
 
 
 def test_same_input_gives_the_same_result(

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings, strategies as st
 from llmclf.embedding import embed
 from llmclf.reasons.grouping import MOST, centroids_of, collapsed, group, group_pool, kmeans, nearest
 from llmclf.reasons.hierarchy import largest_first, parents_of
-from llmclf.reasons.texts import draw_reservoir, embed_reasons, normalised
+from llmclf.reasons.texts import LONGEST, draw_reservoir, embed_reasons, normalised
 from llmclf.types.reasons import Reasons
 
 TOPICS = {
@@ -32,6 +32,13 @@ def test_duplicates_are_embedded_once() -> None:
     assert made.weights.tolist() == [2, 2]
     assert len(made.reasons) == 4 and made.wordless == 2
     assert np.array_equal(made.vectors, embed(made.texts))
+
+
+def test_only_the_beginning_of_a_huge_reason_is_read() -> None:
+    """What comes after the first 8,000 characters changes nothing and costs nothing."""
+    start = "the parcel is late " * 500
+    made = embed_reasons(Reasons.of([start + "refund " * 200_000, start[:LONGEST]]))
+    assert made.texts == [start[:LONGEST]] and made.of.tolist() == [0, 0]
 
 
 def test_reasons_know_their_conversations() -> None:
@@ -121,6 +128,27 @@ def test_groups_are_numbered_by_weight_and_repeat() -> None:
     assert np.array_equal(labels, group(vectors, weights, seed=3))
 
 
+def test_kinds_keep_their_members_and_new_ones_are_added() -> None:
+    """A grouping begun from an earlier one stands by its kinds, and what is like none of them is one of its own."""
+    vectors = embed(TEXTS)
+    start = centroids_of(vectors[:32], TRUTH[:32], ones(32))
+    labels = group(vectors, ones(48), seed=1, start=start)
+    main = [np.bincount(labels[TRUTH == topic]).argmax() for topic in range(3)]
+    assert len(set(main)) == 3
+    assert np.mean(labels[:32] == np.array(main)[TRUTH[:32]]) >= 0.8
+
+
+def test_kinds_do_not_grow_without_bounds() -> None:
+    """However often a grouping is begun from the one before, on other texts each time, there are at most MOST kinds."""
+    start = None
+    for seed in range(3):
+        vectors = np.random.default_rng(seed).normal(size=(600, 64)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        labels = group(vectors, ones(600), seed=seed, start=start)
+        start = centroids_of(vectors, labels, ones(600))
+        assert len(start) <= MOST
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 30])
 def test_few_texts_make_few_groups(count: int) -> None:
     """One text is one group; equal ones are one; 30 are not 30."""
@@ -184,6 +212,13 @@ def test_the_pool_groups_what_is_alike() -> None:
     strays = ["Seventeen penguins danced.", "Quarterly revenue grew."]
     labels = group_pool(embed(fault + strays), seed=0, centre=embed(TEXTS).mean(axis=0))
     assert labels.tolist() == [0, 0, 0, 0, -1, -1]
+
+
+def test_a_repeated_text_is_a_group_of_the_pool() -> None:
+    """A text that several conversations have word for word is no stray, though no other is like it."""
+    vectors = embed(["The transcript is missing.", "Seventeen penguins danced.", "Quarterly revenue grew."])
+    labels = group_pool(vectors, seed=0, centre=embed(TEXTS).mean(axis=0), repeated=np.array([False, True, False]))
+    assert labels.tolist() == [-1, 0, -1]
 
 
 def test_a_huge_pool_is_grouped_too() -> None:

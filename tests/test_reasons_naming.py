@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given, settings, strategies as st
 
 from llmclf.embedding import embed
-from llmclf.reasons.naming import UNNAMED, medoid_of, name_of, terms_of
+from llmclf.reasons.naming import NO_TERMS, medoid_of, name_of, terms_of
 
 MISSING = ["The transcript is missing.", "A missing transcript, nothing to read.", "No transcript: it is missing."]
 REFUND = ["The agent refused the refund.", "A refund was refused by the agent.", "Refund refused; the agent is firm."]
@@ -55,11 +55,11 @@ def test_a_negation_stays_with_its_word() -> None:
     assert "no transcript" in first and "no" not in first
 
 
-def test_too_few_conversations_have_no_name() -> None:
-    """A cluster of fewer conversations than asked for has no terms, and its name says so."""
+def test_no_shared_words_make_no_name() -> None:
+    """A cluster without words of as many conversations as asked for has no terms, and its name says so."""
     terms = terms_of(MISSING, np.zeros(3, np.intp), np.array([0, 0, 1]), least_conversations=3)
     assert terms == [()]
-    assert name_of(terms[0]) == UNNAMED
+    assert name_of(terms[0]) == NO_TERMS
 
 
 def test_entries_without_cluster_are_left_out() -> None:

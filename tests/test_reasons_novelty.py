@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from llmclf.reasons import neighbours
 from llmclf.reasons.neighbours import mean_of_nearest
 from llmclf.reasons.novelty import LEVEL, Novelty, measure_novelty
 from llmclf.reasons.texts import Embedded
@@ -61,6 +62,18 @@ def test_nearest_is_exact_where_it_matters(seed: int, count: int, rows: int, apa
     surely = exact < enough - 1e-5
     assert found[surely] == pytest.approx(exact[surely], abs=1e-5)
     assert (found[~surely] >= enough - 1e-4).all()
+
+
+def test_nearest_of_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the last rows of a block are fewer than are asked for, in parts of any length."""
+    monkeypatch.setattr(neighbours, "_ROWS", 8)
+    rng = np.random.default_rng(0)
+    asked, there = unit(rng.normal(size=(5, 8))), unit(rng.normal(size=(600, 8)))
+    for rows in [*range(1, 36), *range(505, 530), 600]:
+        for count in (1, 3, 9):
+            cosines = np.concatenate([asked @ there[:rows].T, np.full((5, count), -1.0)], axis=1)
+            exact = np.sort(cosines, axis=1)[:, -count:].mean(axis=1)
+            assert mean_of_nearest(asked, there[:rows], count) == pytest.approx(exact, abs=1e-5)
 
 
 def test_p_is_the_share_of_the_baseline() -> None:

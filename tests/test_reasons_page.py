@@ -13,6 +13,7 @@ from reason_documents import LONG, QUOTE, empty_document, make_document, quotes_
 from test_report import HOSTILE, Parsed
 
 import llmclf
+from llmclf.reasons.judged import reading_text
 from llmclf.reasons.report_charts import MOST_BUCKETS, Timeline
 from llmclf.reasons.report_page import quoted_ids, reasons_page
 from llmclf.reasons.report_words import chance, goes_with
@@ -64,8 +65,8 @@ def test_each_anomaly_comes_with_its_evidence() -> None:
         f"all {n} have turns 0; 3 % of the others do",
         f"{n - 2} of {n} have channel chat",
         "less than 1 quiet window in 1,000,000",
-        "It is calibrated: 93 % (81 to 98 %) of what it calls a fault is one",
-        "system fault",
+        "93 % (81 to 98 %) of those are one, as people would say",
+        "system_fault",
         QUOTE,
         "the same words 2 times",
         "llmclf show example-0",
@@ -82,7 +83,7 @@ def test_a_judge_that_is_not_calibrated_is_only_a_hint() -> None:
     document = make_document()
     document["anomalies"][0]["judged"]["state"] = "not_calibrated"
     text = page_of(document).text
-    assert "not calibrated" in text
+    assert "UNCALIBRATED" in text
     assert "take it as a hint" in text
     assert "as people would say" not in text
 
@@ -168,6 +169,27 @@ def test_small_clusters_show_no_words() -> None:
     assert "secretterm" not in text
     assert "secret words" not in text
     assert "too few to be shown in words" in text
+
+
+def test_fields_that_are_one_fact_stand_in_one_line() -> None:
+    """A model, its classifier and its route are said once; an alert that fires too is said after the fields."""
+    document = make_document()
+    fault = document["anomalies"][0]
+    one = {**fault["fields"][0], "field": "model", "value": "model-b"}
+    fault["fields"] = [one, {**one, "field": "route", "value": "r1"}]
+    fault |= {"alerts": ["watch"], "sentence": "12 are new. It also fires watch.", "expected": 0.069}
+    page = page_of(document)
+    assert "have model model-b and route r1" in page.text and "fewer than 1" in page.text
+    assert first_lines(page)[1].endswith("12 are new; all have model model-b. It also fires watch.")
+
+
+def test_a_judge_that_did_not_answer_gives_no_all_clear() -> None:
+    """Where all of it failed, no share and no `0 of 12` is said, but why."""
+    reading = {"judge": "j", "state": "uncalibrated", "simulated": False, "faults": 0}
+    failed = reading_text({**reading, "verdicts": {"(failed)": 12}, "errors": {"network": 12}})
+    assert failed == "judge j, UNCALIBRATED, did not answer: 12 of 12 reasons failed (network 12)"
+    some = reading_text({**reading, "verdicts": {"(failed)": 2, "clean": 3}, "errors": {"timeout": 2}})
+    assert "0 of 3 reasons" in some and "2 not read (timeout 2)" in some
 
 
 def test_what_is_forgotten_is_said_to_be() -> None:

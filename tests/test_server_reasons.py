@@ -20,7 +20,7 @@ from llmclf.server.app import make_app
 from llmclf.server.auth import is_basic
 from llmclf.server.reasons import list_page
 from llmclf.store import Store
-from llmclf.workspace.reason_pages import clustering_page
+from llmclf.workspace.reason_pages import clustering_page, standing_since
 from llmclf.workspace.reason_records import clusterings
 from llmclf.workspace.reasoning import cluster_stored
 
@@ -70,10 +70,24 @@ def test_the_list_leads_to_the_pages(server: Server, clustered: tuple[Path, list
     assert text.index("Earlier ones") < text.index(clustered[1][0])
     assert TASK in text
     assert re.search(r"[1-9] anomal(y|ies)", text)
+    assert text.count("as before, since") <= 1
     page = get(server, f"/reasons/{clustered[1][1]}")
+    assert '<a href="/reasons">all clusterings</a>' in page.text
     assert page.status_code == 200
     assert "ANOMALY" in page.text
     assert MISSING_TRANSCRIPT[0].split(",")[0] in page.text or QUOTED in page.text
+
+
+def test_the_list_says_what_is_the_same_as_before(clustered: tuple[Path, list[str]]) -> None:
+    """Since when the same anomalies stand, without a gap, of clusterings with one filter; not of the first."""
+    with Store(clustered[0]) as store:
+        rows = [{**row, "filter": {}} for row in clusterings(store, 10)]
+        newest = rows[0]
+        again = [newest, {**newest, "until": "2026-01-02T00:00:00Z"}]
+        assert standing_since(store, again) == {newest["clustering_id"]: "2026-01-02T00:00:00Z"}
+        assert standing_since(store, rows[-1:]) == {}
+        listed = list_page(again, "", {newest["clustering_id"]: "2026-01-02T00:00:00Z"})
+    assert "as before, since 2 Jan 00:00" in listed.html
 
 
 def test_a_page_is_served_under_its_own_policy(server: Server) -> None:
@@ -167,6 +181,34 @@ def test_a_store_without_clusterings_says_how_to_make_one(tmp_path: Path) -> Non
     assert "llmclf reasons cluster" in listed.text
     assert page.status_code == 404
     assert anomalies.json()["anomalies"] == []
+
+
+def test_an_answer_is_given_where_the_store_is_full(tmp_path: Path) -> None:
+    """It is paid for: whoever asked gets it, and /healthz counts it until the end and fails until there is room."""
+    asked = {"classifier": "refusal_keyword", "messages": [{"role": "user", "content": "An agent! " * 500}]}
+    store = Store(tmp_path / "s.db")
+    connection = store._session._slot.connection
+    used = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {used}")
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=make_app(store=store))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
+            for number in range(40):
+                answer = await client.post("/v1/classify", json={**asked, "id": f"c{number}"})
+                assert answer.json()["label"]
+                await asyncio.sleep(0.02)
+            ill = await client.get("/healthz")
+            assert (ill.status_code, ill.json()["status"]) == (503, "broken")
+            connection.execute(f"PRAGMA max_page_count = {used + 1000}")
+            well = await client.get("/healthz")
+            assert well.json()["store"] == "ok"
+            assert 0 < well.json()["not_recorded"] < 40
+            lost = well.json()["not_recorded"]
+        assert len(store.reasons()) == 40 - lost
+
+    with store:
+        asyncio.run(ask())
 
 
 def test_what_could_not_be_told_is_not_called_quiet(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,23 @@ def test_a_backend_keeps_what_it_was_told(tmp_path: Path) -> None:
         assert "Kowalska" not in str(reason)
     with pytest.raises(ConfigError, match="give `runtime`"):
         record(words.classify(given), given, words)
+
+
+def test_past_predictions_keep_their_time(tmp_path: Path) -> None:
+    """`record` takes when a prediction was made, with or without a zone, and says what is no moment."""
+    folder = make_workspace(tmp_path)
+    words = load_classifier("words", workspace=folder)
+    given = Conversation("c1", (Turn("user", "a person please"),))
+    east = timezone(timedelta(hours=2))
+    with Runtime(folder / "llmclf.db", workspace=folder) as runtime:
+        for at in (datetime(2026, 1, 5, 10, tzinfo=east), datetime(2026, 1, 5, 9), "2026-01-04T12:00+00:00", None):
+            record(words.classify(given), given, words, runtime=runtime, at=at)
+        with pytest.raises(ConfigError, match="at: not a moment"):
+            record(words.classify(given), given, words, runtime=runtime, at="yesterday")
+        days = [at[:13] for at in runtime.store.reasons().column("created_at")]
+        assert days[:3] == ["2026-01-04T12", "2026-01-05T08", "2026-01-05T09"]
+        assert len(days) == 4
+        assert len(runtime.store.reasons("1h")) == 1
 
 
 def test_fields_hold_nothing_personal(tmp_path: Path) -> None:

@@ -43,13 +43,13 @@ def with_fields(
     """The predictions with what they were asked with: `turns`, `characters`, and the metadata called `names`."""
     for prediction in predictions:
         conversation = conversations[prediction.conversation_id]
-        yield replace(prediction, fields=_asked_with(conversation, task, prediction.item, names))
+        yield replace(prediction, fields=asked_with(conversation, task, prediction.item, names))
 
 
-def _asked_with(
+def asked_with(
     conversation: Conversation, task: Task, item: Item, names: Sequence[str]
 ) -> dict[str, str | int | float | bool | None]:
-    """What may be seen for an item, counted, so that an empty transcript shows, and metadata where there is any."""
+    """`turns` and `characters` that may be seen for an item, counted, so that an empty transcript shows, and metadata where there is any."""
     turns = [turn for turn in visible_turns(conversation, task, item.turn) if not turn.is_empty]
     metadata = {name: conversation.metadata[name] for name in names if name in conversation.metadata}
     return {**metadata, "turns": len(turns), "characters": sum(len(turn.text) for turn in turns)}

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,8 @@ def existing_store(given: Path | None) -> Path:
 
 def show(result: Any, as_json: bool) -> None:
     """Writes a result to stdout: as one JSON document, or as people like it."""
+    if isinstance(sys.stdout, TextIOWrapper):  # where the terminal lacks a letter, a question mark is shown
+        sys.stdout.reconfigure(errors="replace")
     if as_json:
         document = result.to_dict() if hasattr(result, "to_dict") else result
         print(json.dumps(document, ensure_ascii=False, indent=2, default=str))

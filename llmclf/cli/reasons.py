@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,7 +67,8 @@ def cluster(
     by: _By = None,
     html: _Html = None,
     name_with: Annotated[
-        str | None, typer.Option("--name-with", help="A model that names the clusters, by terms and a few quotes.")
+        str | None,
+        typer.Option("--name-with", help="A model that names the clusters; it is sent their terms and a few quotes."),
     ] = None,
     judge: _Judge = None,
     store: StoreOption = None,
@@ -77,6 +78,7 @@ def cluster(
     as_json: JsonOption = False,
 ) -> None:
     """Cluster the reasons of a window: what kinds there are, how often, and what is new. Exit 0 whatever is found."""
+    from llmclf.cli.reasons_view import NextView, RatesView
     from llmclf.workspace.reasoning import cluster_stored, plan_stored
 
     with _opened(store, max_usd) as opened:
@@ -89,18 +91,18 @@ def cluster(
             return
         if given["judge"] or given["name_with"]:
             confirm(lambda: plan_stored(opened, **given), opened, yes, "reasons cluster")
-        stored = cluster_stored(opened, **given, on_step=_step)
-        _write_html(html, stored, opened)
-        document = _with_rates(stored, by)
-    if as_json:
-        show(document, True)
-        return
-    show(stored, False)
-    if by is not None:
-        from llmclf.cli.reasons_view import RatesView
-
-        show(RatesView(stored.clustering, by), False)
-    _tell_next(stored)
+        stored, unwritten = _kept(lambda: cluster_stored(opened, **given, on_step=_step))
+        if as_json:
+            show(_with_rates(stored, by), True)
+        else:
+            show(stored, False)
+            if by is not None:
+                show(RatesView(stored.clustering, by), False)
+            show(NextView(stored), False)
+        problem = unwritten or _write_html(html, stored, opened)
+    if problem:
+        tell(f"llmclf: {problem}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -127,12 +129,14 @@ def anomalies(
 ) -> None:
     """Say what is strange about the reasons of a window, for cron.
 
-    Exit 2 where something is strange, 0 where nothing is, 1 where it can't be told or you must mend something.
+    Exit 2 where something is strange, whatever else goes wrong; 0 where nothing is, 1 where it can't be told or you
+    must mend something. The webhook is sent what is new, or has doubled, since it was sent last.
     """
     from llmclf.cli.reasons_view import AnomaliesView
-    from llmclf.workspace.alerting import alarm, check_webhook
+    from llmclf.workspace.alerting import alarm, to_send
     from llmclf.workspace.quoting import quotes_of
     from llmclf.workspace.reasoning import plan_stored
+    from llmclf.workspace.told import told_before
 
     with _opened(store, max_usd) as opened:
         given = _given(opened, (since, until, baseline), task=task, classifier=classifier, model=model)
@@ -141,19 +145,24 @@ def anomalies(
         if plan:
             show_plan(plan_stored(opened, **given), as_json)
             return
-        if webhook:
-            check_webhook(opened.rules.reasons.webhook_env)
-        stored, unread = _looked(given, opened, yes)
-        sent = alarm(stored, opened, webhook=opened.rules.reasons.webhook_env if webhook else None)
-        view = AnomaliesView(stored, quotes_of(stored.clustering, opened.store), sent if webhook else None, unread)
-        _write_html(html, stored, opened)
-    show(view, as_json)
-    if view.state == "cant_tell":
-        tell(f"llmclf: can't tell: {view.why_not}")
-    if sent.sentence:
-        tell(f"llmclf: {sent.sentence}")
-    if view.exit_code(sent):
-        raise typer.Exit(view.exit_code(sent))
+        hook = opened.rules.reasons.webhook_env if webhook else None
+        send = (lambda stored: to_send(stored, opened)) if webhook else None
+        stored, unread, unwritten = _looked(given, opened, yes, send)
+        before = told_before(stored, opened.store)
+        quotes = quotes_of(stored.clustering, opened.store)
+        view = AnomaliesView(stored, quotes, before, unread)
+        if not as_json:
+            show(view, False)  # before anything that may go wrong
+        sent = alarm(stored, opened, webhook=hook)
+        if as_json:
+            show({**view.to_dict(), "webhook": sent.to_dict() if webhook else None}, True)
+        report = _write_html(html, stored, opened)
+    for text in (unwritten, report, sent.sentence):
+        if text:
+            tell(f"llmclf: {text}")
+    code = view.exit_code or int(bool(unwritten or report or sent.failed))
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command("show")
@@ -170,12 +179,14 @@ def show_(
     """Show a clustering, or one cluster of it: figures, rates, and quotes where they may be shown."""
     from llmclf.cli.reasons_view import ClusterView, StoredView
     from llmclf.workspace.reason_records import stored_cluster, stored_clustering
+    from llmclf.workspace.reason_windows import settings_of
 
     with _opened(store) as opened:
         if cluster is None:
             show(StoredView(stored_clustering(opened.store, clustering)), as_json)
             return
-        show(ClusterView(stored_cluster(cluster, opened.store, clustering=clustering), by), as_json)
+        found = stored_cluster(cluster, opened.store, clustering=clustering, present=settings_of(opened))
+        show(ClusterView(found, by), as_json)
 
 
 @app.command("list")
@@ -185,7 +196,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the clusterings of the store, newest first, with the anomalies that each found."""
-    from llmclf.cli.reasons_view import ClusteringsView
+    from llmclf.cli.reasons_lists import ClusteringsView
     from llmclf.workspace.reason_records import clusterings
 
     with _opened(store) as opened:
@@ -205,7 +216,10 @@ def promote(
         typer.Option("--conversations", help="A file or dataset with the conversations; the store does not keep them."),
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="The right label of the examples. Default: the task's clean one.")
+        str | None,
+        typer.Option(
+            "--label", help="Right label of the examples. Default: none (failure-mode), the clean one (hard-negative)."
+        ),
     ] = None,
     note: Annotated[str, typer.Option("--note", help="Anything to remember, in your own words.")] = "",
     annotator: Annotated[str, typer.Option("--annotator", help="Who says so; it stands in the examples.")] = "",
@@ -215,7 +229,7 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Make a failure mode, hard negatives or a standing alert of a cluster. Doing it twice adds nothing twice."""
-    from llmclf.cli.reasons_view import PromotedView
+    from llmclf.cli.reasons_lists import PromotedView
     from llmclf.workspace.promoting import promote as promote_it
     from llmclf.workspace.reason_records import cluster_id_of
 
@@ -240,18 +254,24 @@ def promote(
 @app.command()
 def alerts(
     end: Annotated[str | None, typer.Option("--end", help="The alert of this name stands no more.")] = None,
+    drop_undelivered: Annotated[
+        bool, typer.Option("--drop-undelivered", help="Alarms that wait for the webhook are not sent any more.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the standing alerts, what they wait for and when they last fired; or end one."""
-    from llmclf.cli.reasons_view import AlertsView
+    from llmclf.cli.reasons_lists import AlertsView
     from llmclf.store.clusterings import Clusterings
     from llmclf.workspace.reason_records import standing_alerts
 
     with _opened(store) as opened:
         if end is not None:
             Clusterings(opened.store).end_alert(end)
+        dropped = Clusterings(opened.store).drop_deliveries() if drop_undelivered else 0
         show(AlertsView(standing_alerts(opened.store)), as_json)
+    if drop_undelivered:
+        tell(f"{dropped:,} dropped that waited for the webhook")
     if end is not None:
         tell(f"alert {end!r} has ended; reasons like its own raise no alarm for it any more")
 
@@ -287,23 +307,37 @@ def _judge_of(opened: Any, asked: bool | None) -> str | None:
     return configured or (_PAID_JUDGE if asked else None)
 
 
-def _looked(given: dict[str, Any], opened: Any, yes: bool) -> tuple[Any, str]:
-    """(the clustering, why its judge was not asked). An alarm does not wait for a judge that can't be paid or asked."""
+def _looked(given: dict[str, Any], opened: Any, yes: bool, to_send: Any) -> tuple[Any, str, str]:
+    """(the clustering, why its judge was not asked, why it is not in the store).
+
+    An alarm does not wait for a judge that can't be paid or asked.
+    """
     from llmclf.errors import LlmclfError
     from llmclf.workspace.reasoning import cluster_stored, plan_stored
 
+    why = ""
     if given["judge"]:
         try:
             confirm(lambda: plan_stored(opened, **given), opened, yes, "reasons anomalies")
-            return cluster_stored(opened, **given, on_step=_step), ""
+            stored, unwritten = _kept(lambda: cluster_stored(opened, **given, to_send=to_send, on_step=_step))
+            return stored, "", unwritten
         except LlmclfError as error:
             why = str(error)
-    else:
-        why = ""
-    stored = cluster_stored(opened, **{**given, "judge": None}, on_step=_step)
+    given = {**given, "judge": None}
+    stored, unwritten = _kept(lambda: cluster_stored(opened, **given, to_send=to_send, on_step=_step))
     if why:
         tell(f"llmclf: the judge is not asked: {why}")
-    return stored, why
+    return stored, why, unwritten
+
+
+def _kept(look: Callable[[], Any]) -> tuple[Any, str]:
+    """(the clustering, why it could not be written): what was found is shown all the same."""
+    from llmclf.workspace.reasoning import UnwrittenError
+
+    try:
+        return look(), ""
+    except UnwrittenError as error:
+        return error.stored, f"not in the store: {error.message}"
 
 
 def _step(text: str) -> None:
@@ -313,28 +347,31 @@ def _step(text: str) -> None:
 
 
 def _check_html(path: Path | None) -> None:
-    """ConfigError where a report can't stand there: before anything is clustered or paid."""
+    """ConfigError where the name is none of a report: before anything is clustered or paid."""
     from llmclf.errors import ConfigError
 
-    if path is None:
-        return
-    if path.suffix.lower() not in (".html", ".htm"):
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError("the report is HTML", where="--html", got=str(path), fix="give a name such as reasons.html")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(
-            "there is no such folder", where="--html", got=str(path), fix="make it first, or name another"
-        )
 
 
-def _write_html(path: Path | None, stored: Any, opened: Any) -> None:
+def _write_html(path: Path | None, stored: Any, opened: Any) -> str:
+    """Why the report could not be written; it holds quotes, so a new file is its owner's alone."""
     if path is None:
-        return
+        return ""
+    from llmclf.data.files import write_whole
+    from llmclf.errors import DataError
     from llmclf.reasons.report_page import reasons_page
     from llmclf.workspace.quoting import quotes_of
 
+    if path.is_symlink():
+        return f"--html: {path} is a link; name the file itself"
     quotes = {id_: quote.to_dict() for id_, quote in quotes_of(stored.clustering, opened.store).items()}
-    path.write_text(reasons_page(stored.to_dict(), quotes), encoding="utf-8")
+    try:
+        write_whole(path, reasons_page(stored.to_dict(), quotes), private=True)
+    except DataError as error:
+        return f"no report: {error.message}"
     tell(f"report {path.resolve()}")
+    return ""
 
 
 def _with_rates(stored: Any, by: str | None) -> dict[str, Any]:
@@ -344,11 +381,3 @@ def _with_rates(stored: Any, by: str | None) -> dict[str, Any]:
         rates = stored.clustering.rates(by)
         document["rates"] = [{"cluster": one.cluster, "by": by, **one.to_dict()} for one in rates]
     return document
-
-
-def _tell_next(stored: Any) -> None:
-    """The command that shows the surest anomaly, where there is one."""
-    found = stored.clustering.anomalies
-    named = [one.cluster or "pool" for one in found if one.cluster or one.kind == "novelty"]
-    if named:
-        tell(f"{len(found)} strange: llmclf reasons show {named[0]}")

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from llmclf.errors import ConfigError, nearest
-from llmclf.reasons.values import Anomaly, FieldShare, PoolReading
+from llmclf.reasons.judged import reading_text
+from llmclf.reasons.report_words import chance
+from llmclf.reasons.values import Anomaly, FieldShare
 from llmclf.render.conversation import for_terminal
 from llmclf.render.tables import WIDTH, counted
 from llmclf.types import Estimate
-from llmclf.workspace.alerting import Deliveries
-from llmclf.workspace.promoting import POOL, Promoted
+from llmclf.workspace.promoting import POOL
 from llmclf.workspace.quoting import Quote
 from llmclf.workspace.reason_records import State, StoredCluster, state_of
 from llmclf.workspace.reasoning import StoredClustering
+from llmclf.workspace.told import Before, Told, again_words
 
-_MOST_QUOTES = 3
+MOST_QUOTES = 3
 _MOST_FIELDS = 4
 _MOST_WORDS = 280
-_ID_DIGITS = 12
 _KINDS = {
     "novelty": "unlike the days before",
     "new_cluster": "a new kind",
     "burst": "a known kind that bursts",
     "one_sided": "on one side only",
+    "no_reason": "predictions without a reason",
     "alert": "a standing alert",
 }
 
 
-class _Lines:
+class Lines:
     """Something that is shown as lines, wrapped between words: what is to be copied stays whole."""
 
     def _lines(self) -> Iterator[tuple[str, int, str]]:
@@ -60,13 +62,13 @@ def _filled(text: str, indent: int, width: int) -> str:
 
 
 @dataclass(frozen=True)
-class AnomaliesView(_Lines):
+class AnomaliesView(Lines):
     """What is strange about a window, with its evidence and what to do."""
 
     stored: StoredClustering
     quotes: Mapping[str, Quote]
-    deliveries: Deliveries | None
-    """None: no webhook was asked for."""
+    before: Before
+    """What of it was found before."""
     unread: str = ""
     """Why the judge was not asked."""
 
@@ -80,21 +82,28 @@ class AnomaliesView(_Lines):
         """Why it can't be told, and what it needs; empty where it can."""
         if self.state != "cant_tell":
             return ""
-        pool = self.stored.clustering.pool_figures
+        made = self.stored.clustering
+        pool = made.pool_figures
         if pool is not None and pool.why_not:
             return pool.why_not
-        notes = self.stored.clustering.notes
+        if made.unwatched and pool is not None and pool.p is not None:
+            named = ", ".join(made.unwatched)
+            return f"not looked for, as other vectors made them: {named}; promote each anew (--as alert), or --end it"
+        notes = made.notes
         return notes[0] if notes else "there is no baseline: --baseline 15d, and reasons of days before the window"
 
-    def exit_code(self, sent: Deliveries) -> int:
-        """2 an anomaly, 1 can't tell or an alarm that could not be delivered, 0 quiet."""
-        return 2 if self.state == "anomaly" else int(self.state == "cant_tell" or sent.failed)
+    @property
+    def exit_code(self) -> int:
+        """2 an anomaly, 1 can't tell, 0 quiet."""
+        return {"anomaly": 2, "cant_tell": 1, "quiet": 0}[self.state]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, without quotes."""
-        sent = None if self.deliveries is None else self.deliveries.to_dict()
-        own = {"state": self.state, "why_not": self.why_not, "unread": self.unread}
-        return {**own, **self.stored.to_dict(), "webhook": sent}
+        found = self.stored.to_dict()
+        for place, one in enumerate(found["anomalies"]):
+            told = self.before.anomalies.get(place)
+            one["told_before"] = None if told is None else told.first
+        return {"state": self.state, "why_not": self.why_not, "unread": self.unread, **found}
 
     def _lines(self) -> Iterator[tuple[str, int, str]]:
         made = self.stored.clustering
@@ -103,16 +112,17 @@ class AnomaliesView(_Lines):
         yield self._headline(), 0, "bold"
         yield self._windows(), 0, "dim"
         if self.stored.silence:
-            yield self.stored.silence, 0, "bold"
+            again = f" ({again_words(self.before.silence)})" if self.before.silence else ""
+            yield f"{self.stored.silence}{again}", 0, "bold"
         for number, one in enumerate(made.anomalies, 1):
             yield "", 0, ""
-            yield from _anomaly_lines(number, one, self.quotes)
+            yield from _anomaly_lines(number, one, self.quotes, self.before.anomalies.get(number - 1))
         said = {self.why_not}
         notes = [note for note in made.notes if note not in said]
         if self.why_not or notes or self.stored.left_out:
             yield "", 0, ""
         if self.why_not:
-            yield f"- can't tell: {self.why_not}", 0, ""
+            yield f"can't tell: {self.why_not}", 0, ""
         for note in notes:
             yield f"- {note}", 0, "dim"
         if self.stored.left_out:
@@ -122,7 +132,8 @@ class AnomaliesView(_Lines):
         made = self.stored.clustering
         of = f"{counted(len(made.reasons), 'reason')} of {counted(made.conversations, 'conversation')}"
         if self.state == "cant_tell":
-            return f"It can't be told whether something is strange: {of}"
+            looked = f": {of}" if made.reasons.column("prediction_id") else ""
+            return f"It can't be told whether something is strange{looked}"
         found = len(made.anomalies) + bool(self.stored.silence)
         things = "Nothing" if not found else "1 thing" if found == 1 else f"{found} things"
         return f"{things} strange in {of}"
@@ -131,28 +142,50 @@ class AnomaliesView(_Lines):
         made = self.stored.to_dict()
         base = made["baseline"]
         against = (
-            f"; held against {counted(base['reasons'], 'reason')} since {_moment(base['since'])}"
+            f"; held against {counted(base['reasons'], 'reason')} since {moment(base['since'])}"
             if base
             else "; there is no baseline"
         )
-        return f"from {_moment(made['since'])} to {_moment(made['until'])} UTC{against}"
+        return f"from {moment(made['since'])} to {moment(made['until'])} UTC{against}"
 
 
-def _anomaly_lines(number: int, one: Anomaly, quotes: Mapping[str, Quote]) -> Iterator[tuple[str, int, str]]:
+def _anomaly_lines(
+    number: int, one: Anomaly, quotes: Mapping[str, Quote], told: Told | None
+) -> Iterator[tuple[str, int, str]]:
     name = f": {one.name}" if one.name else ""
     yield f"{number}. {_KINDS[one.kind]}{name}", 0, "bold"
-    yield one.sentence, 3, ""
-    yield f"first seen {_moment(one.first_seen)} UTC", 3, ""
+    sure = f" As much comes by chance in {chance(one.p)}." if one.kind != "alert" else ""
+    yield f"{one.sentence}{sure}", 3, ""
+    again = f"; {again_words(told)}" if told else ""
+    yield f"first seen {moment(one.first_seen)} UTC{again}", 3, ""
     if one.fields:
         yield _fields(one.fields), 3, ""
     if one.judged:
-        yield _reading(one.judged), 3, ""
-    for id_ in [id_ for id_ in one.examples if id_ in quotes][:_MOST_QUOTES]:
+        yield reading_text(asdict(one.judged)), 3, ""
+    for id_ in [id_ for id_ in one.examples if id_ in quotes][:MOST_QUOTES]:
         yield _quoted(quotes[id_]), 3, "italic"
-    if one.cluster or one.kind == "novelty":
-        yield f"llmclf reasons show {one.cluster or POOL}", 3, "cyan"
-    if one.kind == "alert":
-        yield "llmclf reasons alerts", 3, "cyan"
+    yield _next_of(one), 3, "cyan"
+
+
+def _next_of(one: Anomaly) -> str:
+    """The command that shows more of an anomaly."""
+    if one.cluster_or_pool:
+        return f"llmclf reasons show {one.cluster_or_pool}"
+    return "llmclf status" if one.kind == "no_reason" else "llmclf reasons show"
+
+
+@dataclass(frozen=True)
+class NextView(Lines):
+    """What to look at next in a clustering."""
+
+    stored: StoredClustering
+
+    def _lines(self) -> Iterator[tuple[str, int, str]]:
+        found = self.stored.clustering.anomalies
+        commands = dict.fromkeys(map(_next_of, found)) or ["llmclf reasons show"]
+        yield f"{len(found)} strange:" if found else "quotes, rates and single clusters:", 0, ""
+        for command in list(commands)[:MOST_QUOTES]:
+            yield command, 2, "cyan"
 
 
 def _fields(fields: Sequence[FieldShare]) -> str:
@@ -163,14 +196,6 @@ def _fields(fields: Sequence[FieldShare]) -> str:
     return f"goes with {'; '.join(each)}"
 
 
-def _reading(one: PoolReading) -> str:
-    verdicts = ", ".join(f"{name} {count}" for name, count in sorted(one.verdicts.items(), key=lambda kv: -kv[1]))
-    read = sum(one.verdicts.values())
-    stamps = {"calibrated": ""}.get(one.state, ", UNCALIBRATED") + ", SIMULATED" * one.simulated
-    right = f"; {one.precision.format()} of those are one, as people would say" if one.precision.is_known else ""
-    return f"judge {one.judge}{stamps}: {one.faults} of {read} speak of a fault of the system ({verdicts}){right}"
-
-
 def _quoted(quote: Quote) -> str:
     words = " ".join(quote.text.split())
     short = words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"
@@ -178,12 +203,13 @@ def _quoted(quote: Quote) -> str:
     return f"“{short}” ({about})"
 
 
-def _moment(text: str | None) -> str:
+def moment(text: str | None) -> str:
+    """A moment to the minute; `(unknown)` for none."""
     return text[:16].replace("T", " ") if text else "(unknown)"
 
 
 @dataclass(frozen=True)
-class RatesView(_Lines):
+class RatesView(Lines):
     """The share of each cluster among the reasons with each value of something."""
 
     clustering: Any
@@ -211,7 +237,7 @@ def _estimate(share: Mapping[str, Any]) -> Estimate:
 
 
 @dataclass(frozen=True)
-class ClusterView(_Lines):
+class ClusterView(Lines):
     """One cluster of a stored clustering."""
 
     found: StoredCluster
@@ -236,12 +262,12 @@ class ClusterView(_Lines):
             yield "SIMULATED: made-up reasons, not a measurement", 0, "bold yellow"
         kind = "" if row["kind"] == POOL else f"{row['kind']} "
         yield f"{row['name']}   ({kind}{row['cluster_id']})", 0, "bold"
-        yield f"from {_moment(clustering['since'])} to {_moment(clustering['until'])} UTC", 0, "dim"
+        yield f"from {moment(clustering['since'])} to {moment(clustering['until'])} UTC", 0, "dim"
         of = f"{counted(row['reasons'], 'reason')} of {counted(row['conversations'], 'conversation')}"
         share = f": {_estimate(figures['share']).format('.1%')} of the window" if figures.get("share") else ""
         before = f"; before: {_estimate(figures['baseline']).format('.1%')}" if figures.get("baseline") else ""
         yield f"{of}{share}{before}", 0, ""
-        yield f"first seen {_moment(row['first_seen'])} UTC", 0, ""
+        yield f"first seen {moment(row['first_seen'])} UTC", 0, ""
         for title in ("labels", "errors"):
             if figures.get(title):
                 yield f"{title}: {_counts(figures[title])}", 0, ""
@@ -259,7 +285,13 @@ class ClusterView(_Lines):
 
     def _rates(self, rates: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tuple[str, int, str]]:
         if self.by is not None and self.by not in rates:
-            raise ConfigError("no such rates are kept", where="--by", got=self.by, fix=nearest(self.by, list(rates)))
+            pool = self.found.cluster["kind"] == POOL
+            fix = (
+                "of the pool none are: its `goes with` says what sets it apart"
+                if pool
+                else nearest(self.by, list(rates))
+            )
+            raise ConfigError("no such rates are kept", where="--by", got=self.by, fix=fix)
         for by, rows in rates.items():
             if by == self.by or (self.by is None and len(rows) > 1 and by not in ("day", "hour")):
                 yield f"by {by}", 0, ""
@@ -267,10 +299,10 @@ class ClusterView(_Lines):
                     yield _rate_line(rate), 2, ""
 
     def _quotes(self) -> Iterator[tuple[str, int, str]]:
-        for quote in list(self.found.quotes.values())[: 2 * _MOST_QUOTES]:
+        for quote in list(self.found.quotes.values())[: 2 * MOST_QUOTES]:
             yield _quoted(quote), 0, "italic"
         if not self.found.quotes:
-            yield "no quotes: too few reasons or conversations, or their words are forgotten", 0, "dim"
+            yield f"no quotes: {self.found.why_no_quotes}", 0, "dim"
         if self.found.cluster["kind"] != "parent":
             yield f"llmclf reasons promote {self.found.cluster['cluster_id']} --as failure-mode", 0, "cyan"
 
@@ -280,7 +312,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 @dataclass(frozen=True)
-class StoredView(_Lines):
+class StoredView(Lines):
     """A clustering as it stands in the store: what was strange, and a line for each cluster."""
 
     found: Mapping[str, Any]
@@ -295,7 +327,7 @@ class StoredView(_Lines):
             yield "SIMULATED: made-up reasons, not a measurement", 0, "bold yellow"
         of = f"{counted(found['reasons'], 'reason')} of {counted(found['conversations'], 'conversation')}"
         yield f"clustering {found['clustering_id']}: {of}", 0, "bold"
-        yield f"from {_moment(found['since'])} to {_moment(found['until'])} UTC", 0, "dim"
+        yield f"from {moment(found['since'])} to {moment(found['until'])} UTC", 0, "dim"
         if found["result"]["silence"]:
             yield f"! {found['result']['silence']}", 0, ""
         if found["state"] == "quiet":
@@ -309,82 +341,10 @@ class StoredView(_Lines):
                 share = _estimate(row["figures"]["share"]).format(".1%")
                 new = "new, " if row["kind"] == "new" else ""
                 yield f"{row['cluster_id']}  {row['name']}: {new}{counted(row['reasons'], 'reason')}, {share}", 0, ""
+        pools = [one for one in found["anomalies"] if one["kind"] == "novelty"]
+        for one in pools:
+            yield f"{POOL}  unlike the days before, beside these: {counted(one['reasons'], 'reason')}", 0, ""
         for note in found["result"]["notes"]:
             yield f"- {note}", 0, "dim"
-
-
-@dataclass(frozen=True)
-class ClusteringsView(_Lines):
-    """Clusterings of a store, newest first."""
-
-    rows: Sequence[Mapping[str, Any]]
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """The rows."""
-        return [dict(row) for row in self.rows]
-
-    def _lines(self) -> Iterator[tuple[str, int, str]]:
-        if not self.rows:
-            yield "nothing was clustered yet: llmclf reasons cluster", 0, ""
-        for row in self.rows:
-            stamp = " SIMULATED" if row["simulated"] else ""
-            strange = f"{row['anomalies']} strange" if row["anomalies"] else "silence"
-            found = {"anomaly": strange, "quiet": "nothing strange", "cant_tell": "can't tell"}[row["state"]]
-            asked = {name: value for name, value in row["filter"].items() if name != "simulated"}
-            about = ", ".join(f"{name} {_plain(value)}" for name, value in asked.items())
-            window = f"{_moment(row['since'])} to {_moment(row['until'])}"
-            text = f"{row['clustering_id'][:_ID_DIGITS]}  {window}  {counted(row['reasons'], 'reason')}, {found}{stamp}"
-            yield text + (f"  ({about})" if about else ""), 0, ""
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-@dataclass(frozen=True)
-class AlertsView(_Lines):
-    """The alerts that stand."""
-
-    rows: Sequence[Mapping[str, Any]]
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """The rows."""
-        return [dict(row) for row in self.rows]
-
-    def _lines(self) -> Iterator[tuple[str, int, str]]:
-        if not self.rows:
-            yield "no alert stands: llmclf reasons promote CLUSTER --as alert", 0, ""
-        for row in self.rows:
-            yield f"{row['alert']}   since {_moment(row['created_at'])} UTC", 0, "bold"
-            needs = counted(row["least_conversations"], "conversation")
-            yield f"fires from {needs} of a window on that speak alike ({row['similarity']:.2f} similar)", 2, ""
-            fired = f"fired {counted(row['fired'], 'time')}, last {_moment(row['last'])} UTC" if row["fired"] else ""
-            yield fired or "never fired", 2, ""
-            if row["note"]:
-                yield f"note: {row['note']}", 2, ""
-
-
-@dataclass(frozen=True)
-class PromotedView(_Lines):
-    """What became of a cluster."""
-
-    promoted: Promoted
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return self.promoted.to_dict()
-
-    def _lines(self) -> Iterator[tuple[str, int, str]]:
-        one = self.promoted
-        yield one.sentence, 0, "bold"
-        if one.path is not None:
-            yield f"dataset {one.path}", 0, ""
-        if one.missing:
-            named = ", ".join(one.missing[:_MOST_QUOTES])
-            more = len(one.missing) - _MOST_QUOTES
-            rest = f" and {more} more" if more > 0 else ""
-            yield f"- without a conversation: {named}{rest}", 0, "dim"
-        for note in one.notes:
-            yield f"- {note}", 0, "dim"
-        if one.next_command:
-            yield one.next_command, 0, "cyan"
+        strange = [one["cluster_id"] for one in found["anomalies"] if one["cluster_id"]] + [POOL] * bool(pools)
+        yield f"llmclf reasons show {strange[0] if strange else 'CLUSTER'}", 0, "cyan"

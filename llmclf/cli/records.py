@@ -104,6 +104,10 @@ def forget(
         typer.echo(f"{table}: {rows}")
     for one in found.anchors:
         typer.echo(f"{one.path}: {one.removed} taken out, {one.left} left" + ("" if one.left else ", so it is deleted"))
+    for name in found.alerts:
+        typer.echo(f"alert {name}: ended, as too few conversations are left of what it was made of")
+    for path in found.datasets:
+        typer.echo(f"{path}: still holds it; delete its line there, and its labels in the labels file beside it")
     if found.is_nothing:
         tell(f"store and anchors hold nothing of {conversation!r}")
 

@@ -26,7 +26,10 @@ def serve(
     max_usd: MaxUsdOption = None,
     root_path: RootPathOption = "",
 ) -> None:
-    """Answer over HTTP: POST /v1/classify, GET /healthz, and the pages of sessions. Ends with Ctrl-C or SIGTERM."""
+    """Answer over HTTP: POST /v1/classify, GET /healthz, the pages of sessions, and what is strange under /reasons.
+
+    Ends with Ctrl-C or SIGTERM.
+    """
     from llmclf.server.app import make_app
     from llmclf.server.auth import serve_token
     from llmclf.server.running import serve as run_server

@@ -18,15 +18,15 @@ from llmclf.types.hashing import plain
 _LISTED = 20
 
 
-def write_conversations(path: str | Path, conversations: Iterable[Conversation]) -> int:
+def write_conversations(path: str | Path, conversations: Iterable[Conversation], *, private: bool = False) -> int:
     """Writes one conversation a line (gzip for a name in .gz) and returns how many.
 
     The file takes its name only when it is complete. Every line is read back before it is kept:
     what can't be read again as it was (two with one id, NaN in metadata, an unknown speaker) is
     listed in a DataError, and no file is left. The bytes of attachments, where they are in memory or
-    beside another file, are written to media/ beside this one.
+    beside another file, are written to media/ beside this one. With `private` a new file is its owner's alone.
     """
-    return _write(Path(path), conversations, Conversation, lambda conversation: conversation.id)
+    return _write(Path(path), conversations, Conversation, lambda conversation: conversation.id, private)
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
@@ -55,11 +55,11 @@ def add_examples(path: str | Path, examples: Sequence[Example]) -> int:
     return write_examples(path, (*before, *examples))
 
 
-def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Hashable]) -> int:
+def _write(path: Path, values: Iterable[T], kind: type[T], key: Callable[[T], Hashable], private: bool = False) -> int:
     seen: set[Hashable] = set()
     problems: list[str] = []
     count = 0
-    with atomic_writer(path) as file:
+    with atomic_writer(path, private=private) as file:
         for value in values:
             id = key(value)
             line, problem = _line(value, kind, path)

@@ -38,7 +38,7 @@ class Cut:
     has_targets: bool = True
     """False where a slice can't hold a target (a label beside it): recall is no question then."""
     has_others: bool = True
-    """False where only targets are in question (a failure mode): false alarms are none then."""
+    """False where a slice holds targets only (such as a failure mode of theirs): false alarms are none then."""
 
 
 def cuts(matched: Matched, dataset: Dataset, task: Task, by: Sequence[str] | None) -> list[Cut]:
@@ -92,8 +92,18 @@ def _by_value(by: str, values: Sequence[str]) -> list[Cut]:
 
 
 def _by_failure_mode(matched: Matched) -> list[Cut]:
-    shown = modes_of(matched, np.flatnonzero(matched.positive))
-    return [Cut("failure_mode", mode, shown[mode], has_others=False) for mode in sorted(shown)]
+    """Targets that show a mode are missed, others are false alarms: what was promoted as a fault may be either."""
+    shown = modes_of(matched, np.arange(len(matched.examples)))
+    return [
+        Cut(
+            "failure_mode",
+            mode,
+            inside,
+            bool((inside & matched.positive).any()),
+            bool((inside & ~matched.positive).any()),
+        )
+        for mode, inside in sorted(shown.items())
+    ]
 
 
 def _by_label(matched: Matched, task: Task) -> list[Cut]:

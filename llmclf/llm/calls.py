@@ -245,7 +245,7 @@ class _Call:
                 endpoint=route.endpoint(),
                 prompt_id=subject.prompt_id,
                 thinking="" if request.model.thinking is None else str(request.model.thinking),
-                request_json=prepared.text,
+                request_json=prepared.text if subject.keeps_words else None,
                 reserved_nano=self.reserved,
                 sent_at=money.moment,
                 simulated=route.simulated,

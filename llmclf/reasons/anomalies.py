@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.errors import DataError
-from llmclf.reasons.bursts import ENOUGH_WINDOWS, conversations_of, measure_bursts
+from llmclf.reasons.bursts import ENOUGH_WINDOWS, conversations_of, measure_bursts, weekend
 from llmclf.reasons.evidence import Evidence
 from llmclf.reasons.novelty import Novelty
 from llmclf.reasons.sided import Sided, measure_sides
@@ -24,7 +24,7 @@ from llmclf.stats.tails import deepest_part
 IntArray = npt.NDArray[np.intp]
 FloatArray = npt.NDArray[np.float64]
 
-SHARES = {"new": 0.5, "burst": 0.3, "one_sided": 0.2}
+SHARES = {"new": 0.5, "burst": 0.25, "one_sided": 0.15, "no_reason": 0.1}
 """Of the false alarms that are allowed: half to what is new, where faults show first; most of the rest to bursts."""
 
 
@@ -43,21 +43,24 @@ def find_anomalies(
 
     `assigned` and `baseline_assigned` hold the place in `clusters` of each reason, -1 for none.
 
-    A quiet window has any alarm with a chance of at most `settings.false_alarms`. Half of it goes to what is new, .3 to
-    bursts, .2 to one-sided clusters; within bursts and one-sided clusters Holm's step-down holds it over all that were
-    looked at. What is new is one test, of the depths of the whole pool; a new cluster is held against the same quiet
-    windows by its own part of the depths, which is never more than the whole: it can't alarm where the pool would not,
-    and costs nothing on top. An anomaly's `p` is adjusted for all of this and can be held against `false_alarms`.
-    Standing alerts are no tests: somebody asked for them; their p is 0.
+    A quiet window has any alarm with a chance of at most `settings.false_alarms`. Half of it goes to what is new, .25
+    to bursts, .15 to one-sided clusters, .1 to predictions without a reason (wordless.py); within bursts and one-sided
+    clusters Holm's step-down holds it over all that were looked at. What is new is one test, of the depths of the
+    whole pool; a new cluster is held against the same quiet windows by its own part of the depths, which is never more
+    than the whole: it can't alarm where the pool would not, and costs nothing on top. An anomaly's `p` is adjusted for
+    all of this and can be held against `false_alarms`.
+    Standing alerts are no tests: somebody asked for them; their p is 0. One that fires on the reasons of an anomaly is
+    told of with it, in its `alerts`.
 
     One thing is one alarm. A new cluster is told of instead of the pool, and the pool only where what is left of it,
     without the clusters that were told of, still is more than quiet windows hold; then by the part of it that stands
     out most. A one-sided cluster that is new or bursts is told of once; its fields say on which side it is.
     """
     evidence = Evidence(window, settings)
-    found, notes = _alerted(window, alerts, evidence, settings)
+    alerted, notes = _alerted(window, alerts, evidence)
+    found: list[Anomaly] = []
     if baseline is None or novelty is None:
-        return tuple(found), tuple(notes)
+        return tuple(alerted), tuple(notes)
     if novelty.p_value is None:
         notes.append(novelty.why_not)
     found += _new(window, novelty, clusters, assigned, evidence, settings)
@@ -66,12 +69,36 @@ def find_anomalies(
         told = {one.cluster for one in found if one.cluster}
         sided = _one_sided(window, baseline, clusters, (assigned, baseline_assigned), evidence, settings)
         found += [one for one in sided if one.cluster not in told]
-    return tuple(sorted(found, key=lambda one: (one.p, -one.conversations))), tuple(notes)
+    return tuple(sorted(_merged(found, alerted), key=surest)), tuple(notes)
 
 
-def _alerted(
-    window: Embedded, alerts: Sequence[StandingAlert], evidence: Evidence, settings: ClusterSettings
-) -> tuple[list[Anomaly], list[str]]:
+def surest(one: Anomaly) -> tuple[float, int]:
+    """What anomalies are ordered by."""
+    return one.p, -one.conversations
+
+
+def _merged(found: list[Anomaly], alerted: list[Anomaly]) -> list[Anomaly]:
+    """Both, an alert that fires on the same reasons (half of either's) as an anomaly as a part of that."""
+    made, alone = list(found), []
+    for alert in alerted:
+        own = set(alert.predictions)
+        both = [len(own.intersection(one.predictions)) for one in made]
+        same = [
+            (shared, place)
+            for place, shared in enumerate(both)
+            if 2 * shared >= max(len(own), len(made[place].predictions))
+        ]
+        if not same:
+            alone.append(alert)
+            continue
+        place = max(same)[1]
+        one = made[place]
+        sentence = f"{one.sentence} It also fires {alert.name}."
+        made[place] = replace(one, sentence=sentence, alerts=(*one.alerts, alert.name))
+    return made + alone
+
+
+def _alerted(window: Embedded, alerts: Sequence[StandingAlert], evidence: Evidence) -> tuple[list[Anomaly], list[str]]:
     found, notes = [], []
     for alert in alerts:
         try:
@@ -123,12 +150,18 @@ def _new(
         if p > settings.false_alarms:
             continue
         depths[inside] = 0.0
+        texts = len(np.unique(window.of[inside]))
+        words = "all in the same words" if texts == 1 else f"in {texts:,} different texts"
+        far = "far from all of it" + (" and like each other" if texts > 1 else "")
         sentence = (
             f"{counted(int(sizes[place]), 'conversation')} have a kind of reason that the baseline does not have: "
-            f"{counted(int(inside.sum()), 'reason')} far from all of it and like each other."
+            f"{counted(int(inside.sum()), 'reason')} {far}, {words}."
         )
+        expected = quiet.expected(float(by_conversation[by_conversation > 0].min())) + quiet.rate
         found.append(
-            evidence.anomaly("new_cluster", inside, sentence=sentence, p=p, expected=0.0, ratio=None, cluster=cluster)
+            evidence.anomaly(
+                "new_cluster", inside, sentence=sentence, p=p, expected=expected, ratio=None, cluster=cluster
+            )
         )
     left = _deepest(depths, window)
     p = quiet.p(float(left.sum())) / SHARES["new"]
@@ -139,9 +172,12 @@ def _new(
     inside = depths >= max(depth, 1e-9)
     conversations = int((left >= max(depth, 1e-9)).sum())
     expected = quiet.expected(depth) + quiet.rate
+    texts = len(np.unique(window.of[inside]))
+    words = "the same words" if texts == 1 else f"{texts:,} different texts"
+    usual = "fewer than 1" if expected < 1 else f"about {expected:.2g}"
     sentence = (
-        f"{counted(conversations, 'conversation')} have reasons unlike any in the baseline, "
-        f"where a quiet window has about {expected:.2g}{' beside the new clusters' if found else ''}."
+        f"{counted(conversations, 'conversation')} have reasons unlike any in the baseline, in {words}: so far out "
+        f"a quiet window has {usual}{' beside the new clusters' if found else ''}."
     )
     ratio = conversations / expected
     found.append(
@@ -177,6 +213,11 @@ def _bursting(
             f"The baseline holds {counted(bursts.windows, 'window')} as long as this one: how much shares vary from "
             f"day to day is in part assumed ({DAY_TO_DAY:.0%}); {ENOUGH_WINDOWS - bursts.windows} more would show it."
         )
+    if bursts.used < 0.5:
+        notes.append(
+            f"Bursts are told from {counted(bursts.windows, 'window')} that hold {bursts.used:.0%} of the baseline's "
+            "conversations."
+        )
     found = []
     for place, adjusted in zip(known, holm([float(bursts.p[place]) for place in known]), strict=True):
         seen, expected = int(bursts.seen[place]), float(bursts.expected[place])
@@ -202,6 +243,8 @@ def _bursting(
                 cluster=clusters[place],
             )
         )
+    if found and (note := weekend(window, baseline)):
+        notes.append(note)
     return found
 
 

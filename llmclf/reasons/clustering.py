@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from llmclf.reasons.anomalies import find_anomalies
-from llmclf.reasons.figures import BaselineFigures, PoolFigures
+from llmclf.reasons.anomalies import find_anomalies, surest
+from llmclf.reasons.figures import BaselineFigures, PoolFigures, WordlessFigures
 from llmclf.reasons.fitting import Fitted, fit
 from llmclf.reasons.forming import Named, Part, form
 from llmclf.reasons.grouping import centroids_of
@@ -18,12 +18,14 @@ from llmclf.reasons.keeping import named_clusters, named_parents, usable
 from llmclf.reasons.moments import first_and_last, moments_of, series_of
 from llmclf.reasons.novelty import Novelty, measure_novelty
 from llmclf.reasons.rates import shares_of
-from llmclf.reasons.reading import ReasonsLike, not_before, window_and_baseline, wordless
+from llmclf.reasons.reading import ReasonsLike, crowded, no_words, not_before, window_and_baseline, wordless
 from llmclf.reasons.result import Clustering
 from llmclf.reasons.standing import StandingAlert
 from llmclf.reasons.texts import Embedded, draw_reservoir, embed_reasons
-from llmclf.reasons.values import Cluster, ClusterSettings
+from llmclf.reasons.values import Anomaly, Cluster, ClusterSettings
+from llmclf.reasons.wordless import figures_of, no_reason
 from llmclf.types import Estimate
+from llmclf.types.reasons import Reasons
 
 Vectors = npt.NDArray[np.float32]
 _NO_BASELINE = "Without a baseline it can't be told what is new or grew: give the reasons of the days before."
@@ -49,8 +51,11 @@ def cluster_reasons(
     With `earlier` (`Clustering.earlier()` of the time before) clusters that stay alike keep their ids and names; and
     unless `refit`, nothing is fitted: each reason outside the pool goes to the nearest of the earlier known kinds.
 
+    Predictions that say nothing (`Runtime.store.reasons(..., wordless=True)`) are in no cluster; that they are more
+    than usual is an anomaly.
+
     ConfigError lists what is wrong with the input: no reasons, simulated and real ones at once, predictions that
-    stand in window and baseline both. DataError where no reason holds any words.
+    stand in window and baseline both. DataError where no reason of window or baseline holds any words.
 
     >>> waiting = [f"The customer waited {n} days for the parcel and wrote again." for n in range(30)]
     >>> asking = [f"The customer asked for a person {n} times and got none." for n in range(20)]
@@ -62,7 +67,13 @@ def cluster_reasons(
     window = embed_reasons(given, settings.text)
     drawn = None if against is None else draw_reservoir(against, settings.reservoir, settings.seed)
     base = None if drawn is None else embed_reasons(drawn, settings.text)
-    notes = [*wordless(window, base), *([_NO_BASELINE] if base is None else [])]
+    unsaid = no_reason(given, window, drawn, base, settings)
+    silent = figures_of(given, window, drawn, base)
+    notes = [*([] if unsaid else wordless(window, base)), *([_NO_BASELINE] if base is None else [])]
+    if not len(window.reasons):
+        if base is None or not len(base.reasons):
+            raise no_words(window)
+        return _empty(given, window, settings, unsaid, silent, _baseline_figures(base, against), notes)
     if base is not None and not len(base.reasons):
         base = None
         notes.append("The baseline holds no reason with words: what is new or grew can't be told.")
@@ -70,7 +81,7 @@ def cluster_reasons(
     novelty = None if base is None else measure_novelty(window, base, settings)
     pool = np.zeros(len(window.texts), bool) if novelty is None else novelty.pool
     carried = None if refit else earlier
-    fitted = fit(window, base, pool, carried, settings)
+    fitted = fit(window, base, pool, carried, settings, start=earlier)
     seen = Part(window, moments_of(window.reasons.column("created_at")), fitted.window)
     held = None
     if base is not None:
@@ -88,15 +99,19 @@ def cluster_reasons(
         alerts=alerts,
         settings=settings,
     )
-    notes += [*why, *not_before(seen, held), *untold]
+    if unsaid is not None:
+        anomalies = tuple(sorted((*anomalies, unsaid), key=surest))
+    notes += [*why, *not_before(seen, held), *crowded(window, base, pool[window.of]), *untold]
     made = _clustering(seen, held, clusters, novelty, pool, settings)
     return replace(
         made,
         parents=_parents(seen, held, fitted, above, clusters, settings),
         anomalies=anomalies,
+        wordless=silent,
+        unwatched=tuple(one.name for one in alerts if not one.fits(window.embedder)),
         centroids=fitted.centroids,
         parent_centroids=parent_centroids,
-        baseline=None if held is None or against is None else _baseline_figures(held, len(against)),
+        baseline=None if base is None else _baseline_figures(base, against),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -175,7 +190,37 @@ def _pool_figures(novelty: Novelty, window: Embedded) -> PoolFigures:
     )
 
 
-def _baseline_figures(baseline: Part, given: int) -> BaselineFigures:
-    since, until = first_and_last(baseline.moments)
-    embedded = baseline.embedded
-    return BaselineFigures(given, len(embedded.reasons), embedded.conversations, since, until)
+def _baseline_figures(drawn: Embedded, given: Reasons | None) -> BaselineFigures:
+    since, until = first_and_last(moments_of(drawn.reasons.column("created_at")))
+    return BaselineFigures(len(given or ()), len(drawn.reasons), drawn.conversations, since, until)
+
+
+def _empty(
+    given: Reasons,
+    window: Embedded,
+    settings: ClusterSettings,
+    unsaid: Anomaly | None,
+    silent: WordlessFigures,
+    baseline: BaselineFigures,
+    notes: Sequence[str],
+) -> Clustering:
+    """A window of predictions that all say nothing."""
+    since, until = first_and_last(moments_of(given.column("created_at")))
+    return Clustering(
+        reasons=window.reasons,
+        clusters=(),
+        pool=(),
+        cluster_ids=(),
+        novelty=(),
+        texts=0,
+        conversations=0,
+        simulated=bool(given.column("simulated")[0]),
+        settings=settings,
+        embedder=window.embedder,
+        anomalies=() if unsaid is None else (unsaid,),
+        wordless=silent,
+        baseline=baseline,
+        notes=tuple(notes),
+        since=since,
+        until=until,
+    )

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from llmclf.reasons.moments import first_and_last, moments_of
 from llmclf.reasons.request_fields import RequestFields
 from llmclf.reasons.texts import Embedded
 from llmclf.reasons.values import Anomaly, AnomalyKind, Cluster, ClusterSettings
@@ -55,10 +56,10 @@ class Evidence:
             reasons=len(chosen),
             conversations=len(np.unique(groups[chosen])),
             expected=expected,
-            share=clustered_wilson(inside, groups.tolist()),
+            share=clustered_wilson(inside, groups.tolist(), alike=True),
             ratio=ratio,
-            first_seen=min((self._stamps[place] for place in chosen if self._stamps[place]), default=""),
-            examples=self._examples(inside, telling, cluster),
+            first_seen=first_and_last(moments_of([self._stamps[place] for place in chosen]))[0],
+            examples=() if kind == "no_reason" else self._examples(inside, telling, cluster),
             predictions=tuple(self._ids[place] for place in chosen),
             fields=self._fields.of(inside),
             name=name or (cluster.name if cluster else ""),

@@ -42,6 +42,20 @@ class PoolFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class WordlessFigures:
+    """Predictions that say nothing, such as failed ones: they are in no cluster."""
+
+    predictions: int
+    """Without a reason, in the window."""
+    of: int
+    """Predictions of the window that were looked at, with and without one."""
+    baseline: int
+    """Without a reason, in the baseline."""
+    baseline_of: int
+    """Of the baseline as it was drawn; 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """Reasons over time: equal buckets, of the baseline first, then of the window."""
 

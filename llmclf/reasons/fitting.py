@@ -43,15 +43,22 @@ def fit(
     pool: npt.NDArray[np.bool_],
     earlier: Earlier | None,
     settings: ClusterSettings,
+    *,
+    start: Earlier | None = None,
 ) -> Fitted:
     """Clusters of the window's texts and the baseline's. With `earlier`, known kinds are its: nothing is fitted.
+
+    `start`: an earlier clustering whose known kinds a new fit begins from, so that they keep most of their members.
 
     `pool`: the window's texts that are far from the baseline, shape (texts,).
     """
     base = window.vectors[:0] if baseline is None else baseline.vectors
     known = np.flatnonzero(~pool)
     if earlier is None:
-        of_known, of_base, centroids = _known_kinds(window, baseline, known, settings.seed)
+        before = (
+            None if start is None else start.vectors[_standing(base, baseline, start, settings.least_conversations)]
+        )
+        of_known, of_base, centroids = _known_kinds(window, baseline, known, settings.seed, before)
         carried = np.full(len(centroids), -1, np.intp)
     else:
         carried = _standing(base, baseline, earlier, settings.least_conversations)
@@ -61,7 +68,8 @@ def fit(
     of_window = np.full(len(window.texts), -1, np.intp)
     of_window[known] = of_known
     centre = base.mean(axis=0) if len(base) else None
-    of_pool = group_pool(window.vectors[pool], seed=settings.seed, centre=centre)
+    repeated = _conversations(window)[pool] >= settings.least_conversations
+    of_pool = group_pool(window.vectors[pool], seed=settings.seed, centre=centre, repeated=repeated)
     of_window[pool] = np.where(of_pool >= 0, of_pool + len(centroids), -1)
     new = int(of_pool.max(initial=-1)) + 1
     centroids = np.concatenate([centroids, centroids_of(window.vectors[pool], of_pool, window.weights[pool])])
@@ -70,7 +78,7 @@ def fit(
 
 
 def _known_kinds(
-    window: Embedded, baseline: Embedded | None, known: IntArray, seed: int
+    window: Embedded, baseline: Embedded | None, known: IntArray, seed: int, start: Vectors | None
 ) -> tuple[IntArray, IntArray, Vectors]:
     """Clusters of the window's texts outside of the pool, of the baseline's, and their centroids."""
     rows = known
@@ -82,7 +90,7 @@ def _known_kinds(
         weights = np.concatenate([weights, baseline.weights])
     if not len(vectors):
         return np.zeros(0, np.intp), np.zeros(0, np.intp), vectors
-    labels = np.unique(group(vectors, weights, seed=seed), return_inverse=True)[1].astype(np.intp)
+    labels = np.unique(group(vectors, weights, seed=seed, start=start), return_inverse=True)[1].astype(np.intp)
     centroids = centroids_of(vectors, labels, weights)
     of_base = labels[len(rows) :]
     if len(rows) == len(known):
@@ -102,6 +110,13 @@ def _standing(base: Vectors, baseline: Embedded | None, earlier: Earlier, least:
     pairs = np.unique(np.stack([of_reason, baseline.groups]), axis=1)
     conversations = np.bincount(pairs[0], minlength=len(was_known))
     return np.flatnonzero(was_known | (conversations >= least))
+
+
+def _conversations(part: Embedded) -> IntArray:
+    """Conversations of each text."""
+    pairs = np.unique(np.stack([part.of, part.groups]), axis=1)
+    found: IntArray = np.bincount(pairs[0], minlength=len(part.texts))
+    return found
 
 
 def _largest_first(

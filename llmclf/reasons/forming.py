@@ -78,12 +78,11 @@ def form(
     for place, id_ in enumerate(named.ids):
         shown = _is_shown(found, place, settings)
         in_words = shown or (before is not None and _is_shown(before, place, settings))
-        name = named.names[place] or (name_of(terms[place]) if terms[place] else "")
         made.append(
             Cluster(
                 id=id_,
                 kind=named.kinds[place],
-                name=name if in_words and name else UNNAMED,
+                name=(named.names[place] or name_of(terms[place])) if in_words else UNNAMED,
                 named_by=named.named_by[place],
                 terms=terms[place] if in_words else (),
                 parent=named.parents[place],

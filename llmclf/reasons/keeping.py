@@ -10,7 +10,9 @@ import numpy as np
 from llmclf.reasons.fitting import Fitted, Vectors
 from llmclf.reasons.forming import Named
 from llmclf.reasons.identity import Earlier, kept_ids
-from llmclf.reasons.naming import UNNAMED
+from llmclf.reasons.naming import NO_TERMS, UNNAMED
+
+_NO_NAMES = (UNNAMED, NO_TERMS)
 
 
 def named_clusters(fitted: Fitted, parent_ids: Sequence[str], earlier: Earlier | None, embedder: str) -> Named:
@@ -35,7 +37,7 @@ def named_parents(vectors: Vectors, earlier: Earlier | None, embedder: str, *, c
     else:
         ids = kept_ids(vectors, earlier, embedder=embedder, of="parents")
     names = {} if earlier is None else dict(zip(earlier.parent_ids, earlier.parent_names, strict=True))
-    kept = tuple("" if names.get(id_, UNNAMED) == UNNAMED else names[id_] for id_ in ids)
+    kept = tuple("" if names.get(id_, UNNAMED) in _NO_NAMES else names[id_] for id_ in ids)
     return Named(
         ids=tuple(ids),
         kinds=tuple("known" for _ in ids),
@@ -86,7 +88,7 @@ def _names(ids: list[str], places: dict[str, int], earlier: Earlier | None) -> t
     names, named_by = [], []
     for id_ in ids:
         place = places.get(id_, -1)
-        kept = earlier is not None and place >= 0 and earlier.names[place] != UNNAMED
+        kept = earlier is not None and place >= 0 and earlier.names[place] not in _NO_NAMES
         names.append(earlier.names[place] if earlier is not None and kept else "")
         named_by.append(earlier.named_by[place] if earlier is not None and kept else "terms")
     return tuple(names), tuple(named_by)

@@ -14,6 +14,8 @@ IntArray = npt.NDArray[np.intp]
 FloatMatrix = npt.NDArray[np.float32]
 
 UNNAMED = "(too few to show)"
+NO_TERMS = "(no common words)"
+"""Large enough to be shown, but its reasons share no word that would tell it from the others."""
 _SAMPLE = 1000
 """Entries of a cluster that are read; more change its terms little."""
 _LONGEST = 2000
@@ -72,12 +74,12 @@ def terms_of(
 
 
 def name_of(terms: Sequence[str]) -> str:
-    """A name of at most three terms.
+    """A name of at most three terms, or "(no common words)".
 
     >>> name_of(["transcript missing", "empty", "field", "blank"])
     'transcript missing, empty, field'
     """
-    return ", ".join(terms[:3]) if terms else UNNAMED
+    return ", ".join(terms[:3]) if terms else NO_TERMS
 
 
 def medoid_of(vectors: FloatMatrix, weights: npt.NDArray[np.integer]) -> int:

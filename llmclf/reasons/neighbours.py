@@ -64,7 +64,8 @@ def _look(
         for of_queries, of_rows in apart:
             _leave_out(cosines, of_queries[block], of_rows[chunk])
         both = np.concatenate([best[block], _largest(cosines, count)], axis=1)
-        best[block] = np.partition(both, count, axis=1)[:, count:] if both.shape[1] > count else both
+        both.sort(axis=1)
+        best[block] = both[:, -count:]
 
 
 def _leave_out(cosines: FloatMatrix, asked: IntArray, there: IntArray) -> None:

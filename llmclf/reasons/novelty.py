@@ -8,12 +8,12 @@ baseline has enough of them, because a window is held against other days as well
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from llmclf.reasons.moments import moments_of
 from llmclf.reasons.neighbours import Apart, FloatArray, IntArray, mean_of_nearest
 from llmclf.reasons.texts import Embedded
 from llmclf.reasons.values import ClusterSettings
@@ -148,13 +148,14 @@ def _shared(window: Embedded, baseline: Embedded, of_conversation: IntArray) -> 
 
 def _days(baseline: Embedded, of_conversation: IntArray, of_text: IntArray) -> IntArray | None:
     """The day of each entry's conversation, or None where there are too few days to hold one against the others."""
-    stamps = [str(stamp)[:10] for stamp in baseline.reasons.column("created_at")]
-    sizes = Counter(stamps)
-    if "" in sizes or len(sizes) < LEAST_DAYS or max(sizes.values()) > len(stamps) / 2:
+    moments = moments_of(baseline.reasons.column("created_at"))
+    unknown = np.isnat(moments)
+    names, numbers = np.unique(moments[~unknown].astype("datetime64[D]"), return_inverse=True)
+    sizes = np.bincount(numbers)
+    if len(names) < LEAST_DAYS or max(int(sizes.max()), int(unknown.sum())) > len(moments) / 2:
         return None
-    number = {day: place for place, day in enumerate(sorted(sizes))}
-    first = np.full(baseline.conversations, len(number), np.intp)
-    np.minimum.at(first, baseline.groups, np.array([number[stamp] for stamp in stamps], np.intp))
+    first = np.full(baseline.conversations, len(names), np.intp)  # of those without any time: a day of their own
+    np.minimum.at(first, baseline.groups[~unknown], numbers.astype(np.intp))
     return first[of_conversation]
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from llmclf.errors import ConfigError, nearest
 from llmclf.reasons.moments import moments_of
-from llmclf.stats.proportion import wilson
+from llmclf.stats.proportion import effective_total, wilson
 from llmclf.types import Estimate
 from llmclf.types.reasons import Reasons
 
@@ -25,6 +25,8 @@ NONE = "(none)"
 """Stands for a value that is not known."""
 _COLUMNS = ("model", "prompt_id", "classifier_id", "label")
 _TIMES: dict[str, Literal["D", "h"]] = {"day": "D", "hour": "h"}
+FEW = "(few)"
+"""Stands for the values of a request field that too few conversations have, and those beyond the most common."""
 _MOST_VALUES = 20
 
 
@@ -66,12 +68,15 @@ class Shares:
     shares: tuple[Estimate, ...]
 
 
-def rates_of(reasons: Reasons, cluster_ids: Sequence[str], clusters: Sequence[str], by: str) -> tuple[Rate, ...]:
+def rates_of(
+    reasons: Reasons, cluster_ids: Sequence[str], clusters: Sequence[str], by: str, *, least: int = 1
+) -> tuple[Rate, ...]:
     """A rate for each of `clusters` and each value of `by`; `cluster_ids` holds the cluster of each reason.
 
-    ConfigError for a `by` that no reason has.
+    Values of a request field that fewer than `least` conversations have are one, `(few)`, with those beyond the 20 that
+    most have: a customer's number is no value to tell of. ConfigError for a `by` that no reason has.
     """
-    values, number = codes_of(values_of(reasons, by))
+    values, number = codes_of(_shared_values(reasons, by, least))
     place = {id_: index for index, id_ in enumerate(clusters)}
     assigned = np.fromiter((place.get(id_, -1) for id_ in cluster_ids), np.intp, len(cluster_ids))
     groups = codes_of(reasons.column("conversation_id"))[1]
@@ -111,6 +116,16 @@ def values_of(reasons: Reasons, by: str) -> list[str]:
     return [_text((one or {}).get(by)) for one in fields]
 
 
+def _shared_values(reasons: Reasons, by: str, least: int) -> list[str]:
+    values = values_of(reasons, by)
+    if by in _TIMES or by in _COLUMNS:
+        return values
+    conversations = Counter(value for value, _ in set(zip(values, reasons.column("conversation_id"), strict=True)))
+    most = sorted(conversations, key=lambda value: (-conversations[value], value))[:_MOST_VALUES]
+    told = {value for value in most if conversations[value] >= least}
+    return [value if value in told else FEW for value in values]
+
+
 def shown_fields(reasons: Reasons) -> tuple[str, ...]:
     """What rates are shown by: columns and request fields of 2 to 20 different values."""
     seen: dict[str, set[str]] = {name: set(values_of(reasons, name)) for name in _COLUMNS}
@@ -127,8 +142,8 @@ def shown_fields(reasons: Reasons) -> tuple[str, ...]:
 def shares_of(assigned: IntArray, count: int, groups: IntArray, *, level: float = 0.95) -> Shares:
     """The share of each of `count` clusters among the reasons; `assigned` holds -1 for those in none.
 
-    The same intervals as `llmclf.stats.clustered_wilson`, for all clusters in one pass: its design effect needs no
-    more than sums over the conversations that a cluster is in.
+    The same intervals as `llmclf.stats.clustered_wilson` with `alike`, as reasons of one conversation mostly are, for
+    all clusters in one pass: it needs no more than sums over the conversations that a cluster is in.
     """
     total, by_group = len(assigned), np.bincount(groups, minlength=1).astype(float)
     sizes = by_group[by_group > 0]
@@ -151,14 +166,7 @@ def _share(
     """`sums`: over conversations, of their hits squared, and of their hits times their reasons."""
     if len(sizes) == total:
         return wilson(hits, total, level=level)
-    share, groups = hits / total, len(sizes)
-    effect = worst = float((sizes**2).sum() / total)
-    if groups > 1 and 0 < hits < total:
-        spread = sums[0] - 2 * share * sums[1] + share**2 * worst * total
-        effect = max(1.0, groups / (groups - 1) * spread / (share * (1 - share) * total))
-    effective = total / effect
-    if groups > 1:
-        effective *= float(ndtri(0.5 + level / 2) / stdtrit(groups - 1, 0.5 + level / 2)) ** 2
+    share, effective = hits / total, effective_total(hits, *sums, sizes, level=level, alike=True)
     made = wilson(share * effective, effective, level=level)
     return replace(made, value=share, method="wilson-clustered")
 

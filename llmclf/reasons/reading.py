@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from llmclf.errors import ConfigError, DataError
 from llmclf.reasons.forming import Part
@@ -19,6 +20,8 @@ ReasonsLike = Reasons | Sequence[Mapping[str, Any]] | Sequence[str]
 
 _NAMELESS = re.compile(r"reason-\d+")
 _WHERE = "cluster_reasons"
+_CROWD, _LEAST_CROWD = 0.1, 20
+"""From this share of a window, and so many reasons, on one conversation is told of."""
 
 
 def reasons_of(given: ReasonsLike) -> Reasons:
@@ -51,11 +54,14 @@ def window_and_baseline(given: ReasonsLike, against: ReasonsLike | None) -> tupl
     return window, baseline
 
 
+def no_words(window: Embedded) -> DataError:
+    """What to say where no reason of the window holds any words."""
+    fix = "classifiers give reasons with answer = 'explained'"
+    return DataError("no reason holds any words", where=_WHERE, got=counted(window.wordless, "reason"), fix=fix)
+
+
 def wordless(window: Embedded, baseline: Embedded | None) -> tuple[str, ...]:
-    """A note on reasons without any words, which are in no cluster. DataError where the window has no others."""
-    if not len(window.reasons):
-        fix = "classifiers give reasons with answer = 'explained'"
-        raise DataError("no reason holds any words", where=_WHERE, got=counted(window.wordless, "reason"), fix=fix)
+    """A note on reasons without any words, which are in no cluster."""
     if not window.wordless:
         return ()
     before = ""
@@ -63,6 +69,25 @@ def wordless(window: Embedded, baseline: Embedded | None) -> tuple[str, ...]:
         before = f" (in the baseline {baseline.wordless / total:.1%})"
     share = window.wordless / (len(window.reasons) + window.wordless)
     return (f"{counted(window.wordless, 'reason')} without any words, {share:.1%}{before}: in no cluster.",)
+
+
+def crowded(window: Embedded, baseline: Embedded | None, pool: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """A note where one conversation holds much of the window, and far more than any of the baseline does of that.
+
+    Conversations are the units of all figures: where an id stands for many, such as `unknown`, they see one. `pool`:
+    of each reason.
+    """
+    sizes = np.bincount(window.groups)
+    most, share = int(sizes.argmax()), float(sizes.max() / sizes.sum())
+    usual = 0.0 if baseline is None else float(np.bincount(baseline.groups).max() / len(baseline.groups))
+    if sizes[most] < _LEAST_CROWD or share <= _CROWD or share <= 3 * usual:
+        return ()
+    far = int(pool[window.groups == most].sum())
+    of_pool = f", with {far:,} of the {pool.sum():,} in the novelty pool" if far else ""
+    return (
+        f"One conversation holds {sizes[most]:,} of the window's {counted(len(window.groups), 'reason')} ({share:.0%})"
+        f"{of_pool}, and counts as one conversation in every figure. If its id stands for many, give each its own.",
+    )
 
 
 def not_before(window: Part, baseline: Part | None) -> tuple[str, ...]:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote as quoted
 
+from llmclf.reasons.judged import reading_text
 from llmclf.reasons.report_charts import burst_chart
 from llmclf.reasons.report_look import KINDS, Document, Look
 from llmclf.reasons.report_words import (
     all_have,
     chance,
     commands_html,
+    expected_number,
+    facts,
     figure,
     goes_with,
-    mix,
     moment,
     number,
     percent,
@@ -23,7 +25,6 @@ from llmclf.reasons.report_words import (
     reasons_of,
     said,
     share_html,
-    share_text,
     short_moment,
 )
 from llmclf.render.tables import counted
@@ -46,8 +47,12 @@ def anomalies_section(look: Look) -> str:
 def sentence_of(anomaly: Document) -> str:
     """What is so, and which request fields all of it have, as HTML."""
     fields = all_have(anomaly["fields"])
-    told = plain(anomaly["sentence"]).rstrip(".")
-    return f"{told}; {fields}." if fields else f"{told}."
+    also = [f" It also fires {name}." for name in anomaly.get("alerts") or ()]
+    told = str(anomaly["sentence"])
+    for fires in also:
+        told = told.replace(fires, "")
+    told = plain(told).rstrip(".")
+    return (f"{told}; {fields}." if fields else f"{told}.") + plain("".join(also))
 
 
 def _card(look: Look, anomaly: Document, place: int) -> str:
@@ -55,7 +60,7 @@ def _card(look: Look, anomaly: Document, place: int) -> str:
     name = f": {said(anomaly['name'])}" if anomaly["name"] else ""
     parts = (
         f'<h3><span class="tag alarm">{place}</span>{KINDS.get(anomaly["kind"], anomaly["kind"])}{name}</h3>',
-        f"<p>{sentence_of(anomaly)}</p>",
+        f"<p>{sentence_of(anomaly)}</p>" * (place > 1),  # the first one's is the headline
         _evidence(look, anomaly),
         "" if cluster is None else burst_chart(look.timeline.counts(cluster["series"]), look.timeline),
         _fields(anomaly["fields"]),
@@ -71,7 +76,7 @@ def _evidence(look: Look, anomaly: Document) -> str:
     share = figure(anomaly["share"])
     tiles = [
         (f"{anomaly['conversations']:,}", f"conversations, {anomaly['reasons']:,} reasons"),
-        (number(anomaly["expected"]), "conversations expected from the baseline"),
+        (expected_number(anomaly["expected"]), "expected from the baseline"),
         (share_html(share), "of the window’s reasons"),
     ]
     if anomaly["ratio"] is not None:
@@ -93,8 +98,9 @@ def _evidence(look: Look, anomaly: Document) -> str:
 def _fields(fields: Sequence[Mapping[str, Any]]) -> str:
     if not fields:
         return '<p class="soft">No request field goes with it: it is not of one model, prompt or channel alone.</p>'
-    rows = "".join(f"<li>{goes_with(one)} <small>p {one['p']:.1g}</small></li>" for one in fields[:_MOST_FIELDS])
-    more = len(fields) - _MOST_FIELDS
+    told = facts(fields)
+    rows = "".join(f"<li>{goes_with(*some)} <small>p {some[0]['p']:.1g}</small></li>" for some in told[:_MOST_FIELDS])
+    more = len(told) - _MOST_FIELDS
     rest = f"<li class=soft>and {more} more fields, in the JSON</li>" if more > 0 else ""
     return f"<h4>What goes with it</h4><ul class=fields>{rows}{rest}</ul>"
 
@@ -102,19 +108,10 @@ def _fields(fields: Sequence[Mapping[str, Any]]) -> str:
 def _judged(reading: Mapping[str, Any] | None) -> str:
     if reading is None:
         return ""
-    total = sum(reading["verdicts"].values())
-    stamp = ' <span class="stamp">SIMULATED</span>' if reading["simulated"] else ""
-    told = (
-        f"{reading['faults']:,} of {counted(total, 'reason')} are a fault of the system, says {said(reading['judge'])}."
+    hint = (
+        "" if reading["state"] == "calibrated" else " Nobody has shown that it can be trusted here: take it as a hint."
     )
-    if reading["state"] == "calibrated":
-        precision = figure(reading["precision"])
-        sure = f"It is calibrated: {plain(share_text(precision))} of what it calls a fault is one, as people would say."
-    else:
-        state = plain(str(reading["state"]).replace("_", " "))
-        sure = f'<span class="tag warn">{state}</span> Nobody has shown that it can be trusted here: take it as a hint.'
-    verdicts = f"<p class=soft>It said: {mix(reading['verdicts'])}.</p>"
-    return f"<h4>How a judge reads it{stamp}</h4><p>{told} {sure}</p>{verdicts}"
+    return f"<h4>How a judge reads it</h4><p>{plain(reading_text(reading))}.{hint}</p>"
 
 
 def _overlap(look: Look, anomaly: Document, place: int) -> str:

@@ -19,6 +19,7 @@ KINDS = {
     "new_cluster": "a new kind of reason",
     "burst": "a burst",
     "one_sided": "from one side only",
+    "no_reason": "predictions without a reason",
     "alert": "a standing alert",
 }
 """Kinds of anomalies in words."""

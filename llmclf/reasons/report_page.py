@@ -8,26 +8,27 @@ from typing import Any
 from llmclf.reasons.report_anomalies import anomalies_section, sentence_of
 from llmclf.reasons.report_clusters import clusters_section
 from llmclf.reasons.report_look import Document, Look, Quotes, quoted_ids
-from llmclf.reasons.report_words import figure, moment, number, percent, plain, reasons_of, said, share_text
+from llmclf.reasons.report_words import expected_number, figure, moment, percent, plain, reasons_of, said, share_text
 from llmclf.render.pages import html_page, packaged_text, page_policy
 from llmclf.render.tables import counted
 
 __all__ = ["quoted_ids", "reasons_page", "reasons_policy"]
 
 
-def reasons_page(document: Document, quotes: Quotes) -> str:
+def reasons_page(document: Document, quotes: Quotes, *, back: str = "") -> str:
     """The page of one clustering as a self-contained HTML file; every text in it is escaped.
 
     `document` is what `Clustering.to_dict` gives; `quotes` has, by prediction id, mappings of `text`,
     `conversation_id`, `label`, `model` and `at` for the ids that `quoted_ids` names: one that is missing
     is shown as forgotten. Without scripts all of it can be read; with them rows can be searched,
-    filtered and ordered, and a bucket tells its counts.
+    filtered and ordered, and a bucket tells its counts. `back` is the address of the list of clusterings, if any.
     """
     look = Look(document, quotes)
     state, first = _verdict(look)
     stamp = '<span class="stamp">SIMULATED</span> ' if document["simulated"] else ""
+    home = f'<a href="{plain(back)}">all clusterings</a> · ' if back else ""
     parts = (
-        f'<p class="eyebrow">{stamp}{_when(look)}</p>',
+        f'<p class="eyebrow">{stamp}{home}{_when(look)}</p>',
         f'<div class="verdict {state}"><p class="state">{_STATES[state]}</p><h1>{first}</h1>{_after(look)}</div>',
         *([anomalies_section(look), _notes(document)] if look.anomalies else [_notes(document)]),
         clusters_section(look),
@@ -150,7 +151,7 @@ def _pool(pool: Any) -> str:
     if pool is None:
         return ""
     of = reasons_of(int(pool["reasons"]), int(pool["conversations"]))
-    return f"{of}, {share_text(figure(pool['share']))}; the baseline explains {number(pool['expected'])} conversations"
+    return f"{of}, {share_text(figure(pool['share']))}; the baseline explains {expected_number(pool['expected'])}"
 
 
 def _data(look: Look) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
+def expected_number(value: float) -> str:
+    """The same of what is expected: `fewer than 1` where it is less than one conversation."""
+    return "fewer than 1" if 0 < value < 1 else number(value)
+
+
 def moment(text: str) -> str:
     """`Sat 21 Nov 2026, 02:14`; as it is where it is no moment."""
     found = _parsed(text)
@@ -100,21 +105,40 @@ def chance(p: float) -> str:
     return f"1 quiet window in {max(round(rough / step) * step, 1):,}"
 
 
-def goes_with(field: Mapping[str, Any]) -> str:
-    """`all 12 have turns 0; 3 % of the others do` as HTML."""
+def facts(fields: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Fields, those that are one fact together, such as a model and its route: as many inside, the same share outside.
+
+    >>> one = {"field": "model", "inside": 3, "of": 3, "outside": 0.1}
+    >>> [len(some) for some in facts([one, {**one, "field": "route"}, {**one, "inside": 2}])]
+    [2, 1]
+    """
+    found: dict[tuple[int, int, str], list[Mapping[str, Any]]] = {}
+    for one in fields:
+        key = int(one["inside"]), int(one["of"]), f"{float(one['outside']):.3f}"
+        found.setdefault(key, []).append(one)
+    return list(found.values())
+
+
+def goes_with(field: Mapping[str, Any], *same: Mapping[str, Any]) -> str:
+    """`all 12 have turns 0; 3 % of the others do` as HTML; `same`: fields that are the same fact."""
     inside, of = int(field["inside"]), int(field["of"])
     some = f"all {of:,}" if inside == of else f"{inside:,} of {of:,}"
     verb = "has" if of == 1 else "have"
     outside = float(field["outside"])
     others = "none" if outside == 0 else percent(outside)
-    return f"{some} {verb} {_field(field)}; {others} of the others {'does' if outside == 0 else 'do'}"
+    return f"{some} {verb} {_listed([field, *same])}; {others} of the others {'does' if outside == 0 else 'do'}"
 
 
 def all_have(fields: Sequence[Mapping[str, Any]]) -> str:
     """`all have model m and turns 0`, of the fields that all have and most others have not, as HTML; or nothing."""
     whole = [one for one in fields if one["inside"] == one["of"] and float(one["outside"]) < 0.5]
-    *first, last = [_field(one) for one in whole[:3]] or [""]
-    return f"all have {', '.join(first)}{' and ' * bool(first)}{last}" if last else ""
+    told = [some[0] for some in facts(whole)][:3]
+    return f"all have {_listed(told)}" if told else ""
+
+
+def _listed(fields: Sequence[Mapping[str, Any]]) -> str:
+    *first, last = [_field(one) for one in fields]
+    return f"{', '.join(first)}{' and ' * bool(first)}{last}"
 
 
 def _field(field: Mapping[str, Any]) -> str:

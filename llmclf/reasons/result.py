@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmclf.reasons.figures import BaselineFigures, PoolFigures, Series
+from llmclf.reasons.figures import BaselineFigures, PoolFigures, Series, WordlessFigures
 from llmclf.reasons.identity import Earlier
 from llmclf.reasons.rates import Rate, rates_of, shown_fields
 from llmclf.reasons.values import Anomaly, Cluster, ClusterSettings, PoolReading
@@ -64,6 +64,10 @@ class Clustering(Shown):
     """When the first reason of the window was made, UTC; empty where that is not known."""
     until: str = ""
     """The same of the last."""
+    wordless: WordlessFigures = WordlessFigures(0, 0, 0, 0)
+    """Predictions that say nothing, beside `reasons`."""
+    unwatched: tuple[str, ...] = ()
+    """Names of standing alerts that could not be looked for: they were made with other vectors."""
     clustering_id: str = ""
     """Where it stands in a store; empty elsewhere."""
 
@@ -86,7 +90,13 @@ class Clustering(Shown):
         `by`: model, prompt_id, classifier_id, label, day, hour, or the name of a request field. ConfigError for
         another name. Ordered by cluster as in `clusters`, then by value.
         """
-        return rates_of(self.reasons, self.cluster_ids, [one.id for one in self.clusters], by)
+        return rates_of(
+            self.reasons,
+            self.cluster_ids,
+            [one.id for one in self.clusters],
+            by,
+            least=self.settings.least_conversations,
+        )
 
     def earlier(self) -> Earlier:
         """What the next clustering needs in order to keep these clusters' ids, names and parents."""
@@ -141,13 +151,15 @@ class Clustering(Shown):
             "texts": self.texts,
             "conversations": self.conversations,
             "duplicates": self.duplicates,
+            "wordless": asdict(self.wordless),
             "simulated": self.simulated,
             "settings": asdict(self.settings),
             "embedder": self.embedder,
             "pool": None if self.pool_figures is None else asdict(self.pool_figures),
             "clusters": self._cluster_dicts(),
             "parents": [asdict(one) for one in self.parents],
-            "anomalies": [asdict(one) for one in self.anomalies],
+            "anomalies": [{**asdict(one), "cluster": one.cluster_or_pool} for one in self.anomalies],
+            "unwatched": self.unwatched,
             "times": () if self.series is None else self.series.times,
             "window_from": None if self.series is None else self.series.window_from,
             "totals": () if self.series is None else self.series.totals,

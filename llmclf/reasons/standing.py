@@ -26,9 +26,13 @@ class StandingAlert:
     embedder: str
     """What made the vector; it can only be held against vectors of the same embedder."""
 
+    def fits(self, embedder: str) -> bool:
+        """True where it can be looked for among vectors of `embedder`."""
+        return embedder == self.embedder
+
     def matches(self, vectors: npt.NDArray[np.float32], embedder: str) -> BoolArray:
         """Which rows of (d, 256) unit vectors are of this kind, shape (d,). DataError for another embedder's."""
-        if embedder != self.embedder:
+        if not self.fits(embedder):
             raise DataError(
                 "the alert was made with other vectors",
                 where=f"alert {self.name}",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
+from llmclf.reasons.judged import reading_text
+from llmclf.reasons.report_words import chance
 from llmclf.reasons.result import Clustering
-from llmclf.reasons.values import Anomaly, Cluster, PoolReading
-from llmclf.render.rates import rate_cells, rate_range
+from llmclf.reasons.values import POOL, Anomaly, Cluster, PoolReading
+from llmclf.render.rates import rate_cells
 from llmclf.render.tables import TableText, counted
 from llmclf.types import Estimate
 
@@ -25,15 +28,18 @@ def table_of(made: Clustering) -> TableText:
     return TableText(
         "\n".join([_head(made), *_alarms(made)]),
         ("cluster", "reasons", "share", *more),
-        tuple(
-            (
-                _name(one),
-                f"{one.reasons:,}",
-                _share(one.share),
-                *((_share(one.baseline),) if made.baseline else ()),
-                *((series[one.id],) if series else ()),
-            )
-            for one in shown
+        (
+            *(
+                (
+                    _name(one),
+                    f"{one.reasons:,}",
+                    _share(one.share),
+                    *((_share(one.baseline),) if made.baseline else ()),
+                    *((series[one.id],) if series else ()),
+                )
+                for one in shown
+            ),
+            *_pool_row(made, len(more)),
         ),
         (*_left_out(made, shown), *_explained(made, bool(series)), *made.notes),
         ("SIMULATED",) if made.simulated else (),
@@ -46,6 +52,14 @@ def _shown(made: Clustering) -> list[Cluster]:
     new = [one.id for one in made.clusters if one.kind == "new"]
     wanted = {one.id for one in made.clusters[:_MOST_CLUSTERS]} | {one.cluster for one in made.anomalies}
     return [one for one in made.clusters if one.reasons and one.id in wanted.union(new[:_MOST_NEW])]
+
+
+def _pool_row(made: Clustering, more: int) -> Iterator[tuple[str, ...]]:
+    """The novelty pool, new kinds in it counted once more."""
+    pool = made.pool_figures
+    if pool is not None and pool.reasons:
+        rest = ("", "")[:more]
+        yield (f"novelty pool, new kinds with it\n{POOL}", f"{pool.reasons:,}", _share(pool.share), *rest)
 
 
 def _head(made: Clustering) -> str:
@@ -69,15 +83,12 @@ def _alarms(made: Clustering) -> Iterator[str]:
 def _sentence(one: Anomaly) -> str:
     fields = [f"{field.field} = {field.value} ({field.inside} of {field.of})" for field in one.fields[:2]]
     goes = f" It goes with {' and '.join(fields)}." if fields else ""
-    return f"{one.sentence}{goes}{_read(one.judged)}"
+    sure = f" As much comes by chance in {chance(one.p)}." if one.kind != "alert" else ""
+    return f"{one.sentence}{sure}{goes}{_read(one.judged)}"
 
 
 def _read(read: PoolReading | None) -> str:
-    if read is None:
-        return ""
-    said = sum(read.verdicts.values())
-    sure = rate_range(read.precision) if read.precision.is_known else read.precision.why_not
-    return f" {read.judge} calls {read.faults} of {said} a fault of the system; of those are one: {sure}."
+    return "" if read is None else f" {reading_text(asdict(read))}."
 
 
 def _name(one: Cluster) -> str:
@@ -131,8 +142,9 @@ def _explained(made: Clustering, trend: bool) -> Iterator[str]:
     pool = made.pool_figures
     if pool is not None and pool.reasons:
         yield (
-            f"Novelty pool: {counted(pool.reasons, 'reason')} of {counted(pool.conversations, 'conversation')} as far "
-            f"from the baseline as {pool.level:.2%} of its own; {pool.expected:.1f} would be by chance."
+            f"Novelty pool: {counted(pool.reasons, 'reason')} of {counted(pool.conversations, 'conversation')}, "
+            f"farther from the baseline than {1 - pool.level:.0%} of its own reasons; a quiet window has about "
+            f"{pool.expected:.1f} such conversations."
         )
     yield "Below each share stands its 95 % interval, with conversations as the units."
     if trend and made.series is not None:

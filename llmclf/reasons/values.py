@@ -12,10 +12,14 @@ from llmclf.types.reasons import ReasonText
 
 ClusterKind = Literal["known", "new"]
 """`known`: a kind that the baseline has as well, or any where there is no baseline; `new`: far from all of it."""
-AnomalyKind = Literal["novelty", "new_cluster", "burst", "one_sided", "alert"]
+AnomalyKind = Literal["novelty", "new_cluster", "burst", "one_sided", "no_reason", "alert"]
 """`novelty`: more reasons unlike the baseline than it explains; `new_cluster`: such reasons that are alike; `burst`: a
 known cluster whose share grew beyond what varies from day to day; `one_sided`: a cluster of one model, prompt or
-classifier only, which it was not before; `alert`: reasons like those that somebody asked to be told of."""
+classifier only, which it was not before; `no_reason`: more predictions that say nothing, such as failed ones, than
+usual; `alert`: reasons like those that somebody asked to be told of."""
+
+POOL = "pool"
+"""What the novelty pool as a whole is called where clusters have their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Cluster:
     """Stays the same from one clustering to the next, as long as what it holds stays alike."""
     kind: ClusterKind
     name: str
-    """In a few words; `(too few to show)` where it is too small to be shown in words."""
+    """In a few words; `(too few to show)` where it is too small to be shown in words, `(no common words)` where it is
+    not and its reasons share none that tells it from others."""
     named_by: str
     """`terms`, or the model that named it."""
     terms: tuple[str, ...]
@@ -121,8 +126,12 @@ class PoolReading:
     faults: int
     """Reasons that it calls a fault of the system."""
     precision: Estimate = Estimate.unknown("the judge is not calibrated")
-    """Share of those that are one, as people would say, corrected by its calibration."""
+    """Share of those that are one, as people would say, by its calibration (`class_balanced_precision`)."""
     simulated: bool = False
+    fault_share: Estimate = Estimate.unknown("the judge is not calibrated")
+    """Share of all the reasons that it read that are one, as people would say (`class_balanced_prevalence`)."""
+    errors: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Why it failed, and of how many reasons."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ class Anomaly:
 
     kind: AnomalyKind
     cluster: str
-    """The cluster's id; empty: the novelty pool as a whole."""
+    """The cluster's id; empty: of none, such as the novelty pool as a whole (`pool` in JSON)."""
     sentence: str
     """What is so, in one sentence with its figures; no words of conversations."""
     p: float
@@ -155,3 +164,10 @@ class Anomaly:
     judged: PoolReading | None = None
     name: str = ""
     """Of the cluster, or of the standing alert."""
+    alerts: tuple[str, ...] = ()
+    """Standing alerts that fire on the same reasons."""
+
+    @property
+    def cluster_or_pool(self) -> str:
+        """The cluster's id, `pool` for the novelty pool as a whole; empty: of neither."""
+        return self.cluster or (POOL if self.kind == "novelty" else "")

@@ -36,7 +36,7 @@ def make_app(
     _fastapi()  # before anything is opened
     runtime = Runtime(store, max_usd=max_usd, workspace=workspace, concurrency=concurrency)
     app = _app(runtime.store, runtime, None, for_others=token is not None, root_path=root_path)
-    classifying.add_routes(app, runtime, token)
+    classifying.add_routes(app, runtime, token, app.state.health)
     reasons.add_routes(app, runtime.store, token)
     return app
 
@@ -88,6 +88,7 @@ def _app(
     health.add_routes(app, state)
     labelling.add_routes(app, labelling.Labelling(Desk(store), session_id))
     app.add_route("/", root, methods=["GET"])
+    app.state.health = state
     app.state.for_others = for_others
     app.state.root_path = root_path
     return app

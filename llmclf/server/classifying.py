@@ -12,10 +12,11 @@ from llmclf.classifiers.loading import load_classifier
 from llmclf.config import LlmFile, files
 from llmclf.data.loading import load_dataset
 from llmclf.data.parse import parse_line
-from llmclf.errors import ConfigError, DataError, nearest
+from llmclf.errors import ConfigError, DataError, StoreError, nearest
 from llmclf.llm.runtime import Runtime
 from llmclf.server.answers import Refusal, error_response, fault_text, json_object, json_response, unknown_keys
 from llmclf.server.guard import check_may_ask
+from llmclf.server.health import Health
 from llmclf.types import Conversation
 from llmclf.workspace.verbs import record
 
@@ -117,8 +118,11 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS
 
 
-def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
-    """Adds /v1/classify to a FastAPI app; `token` None: who reaches the socket from this machine may ask."""
+def add_routes(app: Any, runtime: Runtime, token: str | None, health: Health) -> None:
+    """Adds /v1/classify to a FastAPI app; `token` None: who reaches the socket from this machine may ask.
+
+    An answer that the store can't keep is given all the same, as it is paid for; `health` is told.
+    """
     from starlette.requests import Request
 
     classifiers = Classifiers(runtime)
@@ -129,11 +133,14 @@ def add_routes(app: Any, runtime: Runtime, token: str | None) -> None:
         try:
             classifier = await classifiers.get(question.classifier)
             prediction = await classifier.aclassify(question.conversation, question.turn, timeout=question.timeout)
-            await asyncio.to_thread(record, prediction, question.conversation, classifier, runtime=runtime)
         except (DataError, Refusal):
             raise
         except ConfigError as error:  # a missing key, a file with mistakes: whoever asks can't mend it
             return error_response(_of_the_operator(error, question.classifier), 503)
+        try:
+            await asyncio.to_thread(record, prediction, question.conversation, classifier, runtime=runtime)
+        except StoreError:
+            health.lost()
         return json_response(prediction.to_dict())
 
     app.add_route("/v1/classify", classify, methods=["POST"])

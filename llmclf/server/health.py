@@ -1,4 +1,4 @@
-"""GET /healthz: can the store be read, and was what people said last written."""
+"""GET /healthz: can the store be read, and was what people and classifiers said last written."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ class Health:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._failing = False
+        self._lost = 0
+
+    @property
+    def not_recorded(self) -> int:
+        """Answers of /v1/classify that were given and that the store could not keep, since the start."""
+        return self._lost
+
+    def lost(self) -> None:
+        """An answer was given that the store could not keep. Called from the event loop only."""
+        self._lost += 1
+        self._failing = True
 
     def failed(self) -> None:
         """Somebody was just told that the store failed."""
@@ -41,7 +52,9 @@ def add_routes(app: Any, health: Health) -> None:
     async def healthz(request: Request) -> Any:
         trouble = await asyncio.to_thread(health.trouble)
         status = "broken" if trouble else "ok"
-        body = {"status": status, "version": version("llmclf"), "store": trouble or "ok"}
+        body: dict[str, Any] = {"status": status, "version": version("llmclf"), "store": trouble or "ok"}
+        if health.not_recorded:
+            body["not_recorded"] = health.not_recorded
         return json_response(body, 503 if trouble else 200)
 
     app.add_route("/healthz", healthz, methods=["GET"])

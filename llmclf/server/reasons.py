@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 from llmclf.errors import ConfigError, shorten
 from llmclf.reasons.report_page import reasons_policy
-from llmclf.reasons.report_words import moment, reasons_of
+from llmclf.reasons.report_words import moment, reasons_of, short_moment
 from llmclf.render.pages import html_page, page_policy
 from llmclf.render.tables import counted
 from llmclf.server.answers import Refusal, json_response, unknown_keys
@@ -18,7 +19,7 @@ from llmclf.server.guard import check_may_ask
 from llmclf.server.labelling import html_response
 from llmclf.server.pages import Page, message_page, served
 from llmclf.store import Store
-from llmclf.workspace.reason_pages import anomalies_since, clustering_page
+from llmclf.workspace.reason_pages import anomalies_since, clustering_page, standing_since
 from llmclf.workspace.reason_records import clusterings
 
 MOST = 200
@@ -34,8 +35,13 @@ th { color: var(--soft); font-size: .8rem; } .n { text-align: right; } td { min-
 """
 
 
-def list_page(rows: Sequence[Mapping[str, Any]], root_path: str = "") -> Page:
-    """The newest clustering of each task, then all earlier ones; rows as `clusterings` gives them, newest first."""
+def list_page(
+    rows: Sequence[Mapping[str, Any]], root_path: str = "", since: Mapping[str, str] = MappingProxyType({})
+) -> Page:
+    """The newest clustering of each task, then all earlier ones; rows as `clusterings` gives them, newest first.
+
+    `since` as `standing_since` gives it: what an earlier one had found is said to be the same.
+    """
     if not rows:
         return message_page(
             "No reasons were clustered yet",
@@ -46,9 +52,9 @@ def list_page(rows: Sequence[Mapping[str, Any]], root_path: str = "") -> Page:
     for row in rows:
         newest.setdefault(_task(row), row)
     earlier = [row for row in rows if row is not newest[_task(row)]]
-    body = f"<h1>Reasons</h1><h2>Newest of each task</h2>{_table(list(newest.values()), root_path)}"
+    body = f"<h1>Reasons</h1><h2>Newest of each task</h2>{_table(list(newest.values()), root_path, since)}"
     if earlier:
-        body += f"<h2>Earlier ones</h2>{_table(earlier, root_path)}"
+        body += f"<h2>Earlier ones</h2>{_table(earlier, root_path, since)}"
     return Page(html_page("Reasons", f"<main>{body}</main>", _STYLE), served(page_policy()))
 
 
@@ -56,18 +62,20 @@ def _task(row: Mapping[str, Any]) -> str:
     return str(row["filter"].get("task") or "")
 
 
-def _table(rows: Sequence[Mapping[str, Any]], root_path: str) -> str:
-    made = "".join(_row(row, root_path) for row in rows)
+def _table(rows: Sequence[Mapping[str, Any]], root_path: str, since: Mapping[str, str]) -> str:
+    made = "".join(_row(row, root_path, since) for row in rows)
     head = "<th>window until</th><th>task</th><th>anomalies</th><th>looked at</th>"
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{made}</tbody></table></div>'
 
 
-def _row(row: Mapping[str, Any], root_path: str) -> str:
+def _row(row: Mapping[str, Any], root_path: str, since: Mapping[str, str]) -> str:
     stamp = ' <span class="stamp">SIMULATED</span>' if row["simulated"] else ""
     found = {"quiet": "none", "cant_tell": "can’t tell" if row["baseline_since"] else "no baseline"}.get(row["state"])
     if found is None:
         count = counted(row["anomalies"], "anomaly").replace("anomalys", "anomalies") if row["anomalies"] else "silence"
         found = f'<span class="some">{count}</span>'
+        first = since.get(row["clustering_id"])
+        found += f"<br><small>as before, since {escape(short_moment(first))}</small>" if first else ""
     link = f"{escape(root_path)}/reasons/{escape(row['clustering_id'])}"
     return (
         f'<tr><td><a href="{link}">{escape(moment(row["until"]))}</a>{stamp}</td>'
@@ -100,10 +108,12 @@ def add_routes(app: Any, store: Store, token: str | None) -> None:
         return handler
 
     def listed(request: Any) -> Page:
-        return list_page(clusterings(store, MOST), request.scope.get("root_path", ""))
+        rows = clusterings(store, MOST)
+        return list_page(rows, request.scope.get("root_path", ""), standing_since(store, rows))
 
     def one(request: Any) -> Page:
-        return Page(clustering_page(store, request.path_params["name"]), served(reasons_policy()))
+        back = f"{request.scope.get('root_path', '')}/reasons"
+        return Page(clustering_page(store, request.path_params["name"], back=back), served(reasons_policy()))
 
     async def anomalies(request: Request) -> Any:
         check_may_ask(request, token)

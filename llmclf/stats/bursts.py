@@ -21,24 +21,27 @@ _PRIOR_KINDS = 5.0
 """The stated distribution counts as much as so many kinds."""
 
 
-def stated_prior() -> FloatArray:
-    """Weights of `VARIATIONS` before anything is seen: around 15 %, log-normal, a factor of 2 either way likely."""
-    weights = np.exp(-0.5 * (np.log(VARIATIONS / DAY_TO_DAY) / np.log(2)) ** 2)
+def stated_prior(usual: float = DAY_TO_DAY) -> FloatArray:
+    """Weights of `VARIATIONS` before anything is seen: around `usual`, log-normal, a factor of 2 either way likely."""
+    weights = np.exp(-0.5 * (np.log(VARIATIONS / usual) / np.log(2)) ** 2)
     made: FloatArray = weights / weights.sum()
     return made
 
 
-def burst_p(counts: npt.ArrayLike, exposures: npt.ArrayLike, seen: npt.ArrayLike, exposure: float) -> FloatArray:
+def burst_p(
+    counts: npt.ArrayLike, exposures: npt.ArrayLike, seen: npt.ArrayLike, exposure: float, usual: float = DAY_TO_DAY
+) -> FloatArray:
     """Chance of at least `seen` in a window without a burst, for each kind, shape (kinds,).
 
     `counts`: (kinds, windows) of earlier windows, `exposures`: (windows,) how much was looked at in each, `exposure`:
-    in this window. The mean share is estimated from `counts` and its own error is part of the chance. Without earlier
-    windows there is nothing to tell from: pass one window with everything there is.
+    in this window, `usual`: how much shares are taken to vary before anything is seen. The mean share is estimated
+    from `counts` and its own error is part of the chance. Without earlier windows there is nothing to tell from: pass
+    one window with everything there is.
     """
     before = np.atleast_2d(np.asarray(counts, np.float64))
     per_window = np.asarray(exposures, np.float64)
     now = np.asarray(seen, np.float64)
-    weights = _posterior(before, per_window)
+    weights = _posterior(before, per_window, usual)
     windows = before.shape[1]
     # Around a mean that was fitted to them the windows vary less than around the true one.
     lost = windows / (windows - 1) if windows > 1 else 1.0
@@ -97,12 +100,12 @@ def _log_likelihood(counts: FloatArray, exposures: FloatArray) -> FloatArray:
     return summed
 
 
-def _posterior(counts: FloatArray, exposures: FloatArray, rounds: int = 50) -> FloatArray:
+def _posterior(counts: FloatArray, exposures: FloatArray, usual: float = DAY_TO_DAY, rounds: int = 50) -> FloatArray:
     """Weights of `VARIATIONS` for each kind, (kinds, variations): the common distribution by expectation-maximisation.
 
     One window can't show how shares vary: there the stated distribution stands.
     """
-    prior = stated_prior()
+    prior = stated_prior(usual)
     if counts.shape[1] < 2:
         return np.tile(prior, (len(counts), 1))
     log = _log_likelihood(counts, exposures)

@@ -40,14 +40,17 @@ def jeffreys(hits: float, total: float, *, level: float = 0.95) -> Estimate:
     return _estimate(hits, total, low, high, "jeffreys")
 
 
-def clustered_wilson(hit: ArrayLike, groups: Sequence[Hashable], *, level: float = 0.95) -> Estimate:
+def clustered_wilson(
+    hit: ArrayLike, groups: Sequence[Hashable], *, level: float = 0.95, alike: bool = False
+) -> Estimate:
     """The Wilson interval where items of one group are not independent (turns of a dialogue, pairs).
 
     `hit` holds a truth value for each item, `groups` its group. The number of items is divided by the
     design effect (at least 1): the variance between groups over that of independent items. It is also
-    divided by the square of t over z, t with groups - 1 degrees of freedom, because a variance from
-    few groups is itself unsure. Where all items agree the data can't show how alike a group is, and
-    every group counts as one observation.
+    divided by the square of t over z, because a variance from few groups is itself unsure: t has groups - 1
+    degrees of freedom, of groups of unequal size as many as equal ones would be worth (Kish). Where all items
+    agree the data can't show how alike a group is, and every group counts as one observation. `alike`: it counts so
+    in any case, where items of a group are nearly the same; few hits in groups of very unequal size don't show that.
     """
     hits = np.asarray(hit, dtype=bool)
     if len(hits) != len(groups):
@@ -59,10 +62,9 @@ def clustered_wilson(hit: ArrayLike, groups: Sequence[Hashable], *, level: float
     sizes = np.bincount(codes).astype(float)
     found = np.bincount(codes, weights=hits).astype(float)
     total, share = float(sizes.sum()), float(hits.mean())
-    effective = total / _design_effect(found, sizes, share)
+    sums = float((found**2).sum()), float((found * sizes).sum())
+    effective = effective_total(float(found.sum()), *sums, sizes, level=level, alike=alike)
     z = float(ndtri(0.5 + level / 2))
-    if len(sizes) > 1:
-        effective *= float(z / stdtrit(len(sizes) - 1, 0.5 + level / 2)) ** 2
     low, high = _wilson_limits(share, effective, z)
     return _estimate(float(hits.sum()), total, low, high, "wilson-clustered")
 
@@ -77,13 +79,23 @@ def group_codes(groups: Sequence[Hashable] | NDArray[np.generic]) -> NDArray[np.
     return None if len(codes) == 0 or int(codes.max()) + 1 == len(codes) else codes
 
 
-def _design_effect(found: NDArray[np.float64], sizes: NDArray[np.float64], share: float) -> float:
-    total, groups = sizes.sum(), len(sizes)
-    worst = float((sizes**2).sum() / total)
-    if groups == 1 or share in (0.0, 1.0):
-        return worst
-    between = groups / (groups - 1) * float(((found - share * sizes) ** 2).sum()) / total**2
-    return float(max(1.0, between / (share * (1 - share) / total)))
+def effective_total(
+    hits: float, squares: float, crossed: float, sizes: NDArray[np.float64], *, level: float = 0.95, alike: bool = False
+) -> float:
+    """How many independent items the items of groups are worth, as `clustered_wilson` has it.
+
+    `squares` and `crossed` are sums over the groups, of their hits squared and of their hits times their items.
+    """
+    total, groups = float(sizes.sum()), len(sizes)
+    share, worst = hits / total, float((sizes**2).sum()) / total
+    effect = worst
+    if groups > 1 and 0 < hits < total:
+        spread = squares - 2 * share * crossed + share**2 * worst * total
+        effect = max(worst if alike else 1.0, groups / (groups - 1) * spread / (share * (1 - share) * total))
+    if groups == 1:
+        return total / effect
+    free = max(1.0, total / worst - 1)
+    return total / effect * float(ndtri(0.5 + level / 2) / stdtrit(free, 0.5 + level / 2)) ** 2
 
 
 def _wilson_limits(share: float, total: float, z: float) -> tuple[float, float]:

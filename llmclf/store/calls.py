@@ -27,7 +27,7 @@ UPDATE calls SET state = ?, finished_at = ?, cost_nano = ?, price = ?, input_tok
                  audio_tokens = ?, cache_write_tokens = ?
 WHERE call_id = ?
 """
-# No row where the conversation was forgotten while the call was under way: its words stay out for good.
+# No row where the conversation was forgotten while the call was under way, or its words are not to be kept.
 _DONE_TEXT = "UPDATE call_texts SET answer = ?, reasoning = ?, label_logprobs = ?, error_message = ? WHERE call_id = ?"
 _ANSWER = """
 SELECT calls.call_id, answer, reasoning, finish_reason, label_logprobs, input_tokens, cached_tokens, output_tokens,
@@ -58,7 +58,8 @@ def insert_sent(call: CallSent) -> Callable[[sqlite3.Connection], None]:
 
     def work(connection: sqlite3.Connection) -> None:
         connection.execute(_SENT, row)
-        connection.execute(_SENT_TEXT, text)
+        if call.request_json is not None:
+            connection.execute(_SENT_TEXT, text)
 
     return work
 

@@ -6,16 +6,17 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from llmclf.errors import ConfigError, StoreError, nearest
 from llmclf.store.builders import is_dead, this_process
+from llmclf.store.deliveries import DeliveryQueue, insert_deliveries, queued_row
+from llmclf.store.erasing import erase_naming
 from llmclf.store.moments import new_id, new_ids, utc_text
+from llmclf.store.reason_rows import Row, insert, inserting, read_row, values_of
 from llmclf.store.texts import storable
 from llmclf.types import canonical_json
 
-T = TypeVar("T")
-Row = Mapping[str, Any]
 Found = list[dict[str, Any]]
 
 KEEP = 30
@@ -42,9 +43,11 @@ _ALERT = (
     "alert", "created_at", "cluster_id", "clustering_id", "embedder", "centroid", "similarity", "least_conversations",
     "note", "ended_at",
 )  # fmt: skip
-_DELIVERY = ("delivery_id", "clustering_id", "created_at", "body", "attempts", "delivered_at", "why")
-_JSON = frozenset({"filter", "settings", "result", "terms", "figures", "evidence", "body"})
-_BUILT = "SELECT clustering_id, owner, created_at FROM clusterings WHERE state = 'building'"
+_BUILT = "SELECT clustering_id, run_id, owner, created_at FROM clusterings WHERE state = 'building'"
+_ENDED = """
+UPDATE runs SET state = 'failed', finished_at = ?, why = 'its process ended before it was done'
+WHERE run_id = ? AND state = 'running'
+"""
 _DONE = "clustering_id = (SELECT clustering_id FROM clusterings WHERE clustering_id = ? AND state = 'done')"
 _DROP = """
 DELETE FROM clustered WHERE clustering_id = :id AND (cluster_id, prediction_id) IN (
@@ -60,21 +63,13 @@ WHERE (place > ? OR (place > 1 AND together > ?))
 """
 
 
-class _Store(Protocol):
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-    def query(self, sql: str, params: Sequence[object] = ()) -> list[dict[str, Any]]: ...
-
-
-class Clusterings:
+class Clusterings(DeliveryQueue):
     """The clusterings of a store, and what came of them: anomalies, failure modes, standing alerts, deliveries.
 
     Rows are dicts by column name (docs/store.md), JSON columns read. A clustering is built by `start`, `add` and
     `finish`; no method shows it before it is finished. Several processes may build at once. What a killed process
     left half-built goes with the next `start`.
     """
-
-    def __init__(self, store: _Store) -> None:
-        self._store = store
 
     # --- building ---------------------------------------------------------------------------
 
@@ -100,6 +95,7 @@ class Clusterings:
         which reason is in which cluster. StoreError where the store can't be written.
         """
         self._remove_dead()
+        self._store.write(erase_naming)
         for old in self._store.query(_OLD, (KEEP, KEEP_ROWS)):  # here, so that `finish` does one thing or nothing
             self._remove_rows(old["clustering_id"])
         id_ = new_id()
@@ -108,7 +104,7 @@ class Clusterings:
             canonical_json(filter), canonical_json(settings), embedder, reasons, conversations, baseline_reasons,
             simulated,
         )  # fmt: skip
-        self._store.write(lambda connection: _insert(connection, "clusterings", _CLUSTERING, [row]))
+        self._store.write(lambda connection: insert(connection, "clusterings", _CLUSTERING, [row]))
         return id_
 
     def add(
@@ -130,9 +126,17 @@ class Clusterings:
             self._store.write(_adding(clustering_id, chunk))
 
     def finish(
-        self, clustering_id: str, *, clusters: Sequence[Row], anomalies: Sequence[Row], result: Row
+        self,
+        clustering_id: str,
+        *,
+        clusters: Sequence[Row],
+        anomalies: Sequence[Row],
+        result: Row,
+        deliveries: Sequence[Row] = (),
     ) -> list[str]:
         """Makes it count, in one transaction with its clusters and anomalies; the ids of these, in order.
+
+        `deliveries` are bodies to be sent, queued in that transaction as well.
 
         Clusters and anomalies are mappings by column: a cluster's `clustering_id`, and an anomaly's ids and
         `created_at`, are set here; `terms`, `figures` and `evidence` are JSON values, `centroid` is bytes. They and
@@ -141,17 +145,19 @@ class Clusterings:
         """
         now, ids = utc_text(), new_ids(len(anomalies))
         own = {"clustering_id": clustering_id}
-        cluster_rows = [_values({**row, **own}, _CLUSTER) for row in clusters]
+        cluster_rows = [values_of({**row, **own}, _CLUSTER) for row in clusters]
         named = zip(anomalies, ids, strict=True)
-        anomaly_rows = [_values({**row, **own, "anomaly_id": id_, "created_at": now}, _ANOMALY) for row, id_ in named]
+        anomaly_rows = [values_of({**row, **own, "anomaly_id": id_, "created_at": now}, _ANOMALY) for row, id_ in named]
         text = canonical_json(result)
+        queued = [queued_row(clustering_id, body) for body in deliveries]
 
         def work(connection: sqlite3.Connection) -> None:
             _check_is_built(connection, clustering_id)
-            _insert(connection, "clusters", _CLUSTER, cluster_rows)
-            _insert(connection, "anomalies", _ANOMALY, anomaly_rows)
+            insert(connection, "clusters", _CLUSTER, cluster_rows)
+            insert(connection, "anomalies", _ANOMALY, anomaly_rows)
             sql = "UPDATE clusterings SET state = 'done', result = ? WHERE clustering_id = ?"
             connection.execute(sql, (text, clustering_id))
+            insert_deliveries(connection, queued)
 
         self._store.write(work)
         return ids
@@ -258,41 +264,26 @@ class Clusterings:
             known = [row["alert"] for row in self.alerts()]
             raise ConfigError("no such alert stands", where="alert", got=name, fix=nearest(name, known))
 
-    # --- deliveries -------------------------------------------------------------------------
-
-    def queue_delivery(self, clustering_id: str, body: Row) -> str:
-        """The id of a new delivery that is to be sent; committed at return, so that no kill loses it."""
-        id_ = new_id()
-        row = (id_, clustering_id, utc_text(), canonical_json(body), 0, None, None)
-        self._store.write(lambda connection: _insert(connection, "deliveries", _DELIVERY, [row]))
-        return id_
-
-    def undelivered(self, limit: int = 100) -> Found:
-        """Deliveries that did not arrive yet, oldest first; `body` as it is to be sent."""
-        return self._rows("deliveries WHERE delivered_at IS NULL ORDER BY delivery_id LIMIT ?", limit)
-
-    def delivered(self, delivery_id: str, *, why: str = "") -> None:
-        """Counts an attempt: it arrived, or did not for the reason `why`, which must hold no secret."""
-        moment = None if why else utc_text()
-        sql = "UPDATE deliveries SET attempts = attempts + 1, delivered_at = ?, why = ? WHERE delivery_id = ?"
-        row = (moment, storable(why) or None, delivery_id)
-        self._store.write(lambda connection: connection.execute(sql, row).rowcount)
-
     # --- inside -----------------------------------------------------------------------------
 
     def _rows(self, source: str, *values: object) -> Found:
-        return [_read(row) for row in self._store.query(f"SELECT * FROM {source}", values)]  # noqa: S608
+        return [read_row(row) for row in self._store.query(f"SELECT * FROM {source}", values)]  # noqa: S608
 
     def _put(self, table: str, columns: Sequence[str], row: Sequence[object]) -> None:
         """Writes a row that replaces the one of its name, but for when that was made."""
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in (columns[0], "created_at"))
-        sql = f"{_inserting(table, columns)} ON CONFLICT DO UPDATE SET {changes}"
+        sql = f"{inserting(table, columns)} ON CONFLICT DO UPDATE SET {changes}"
         self._store.write(lambda connection: connection.execute(sql, row).rowcount)
 
     def _remove_dead(self) -> None:
         for row in self._store.query(_BUILT):
             if is_dead(row["owner"], row["created_at"]):
+                self._end_run(row["run_id"])
                 self._remove(row["clustering_id"])
+
+    def _end_run(self, run_id: str) -> None:
+        values = (utc_text(), run_id)
+        self._store.write(lambda connection: connection.execute(_ENDED, values).rowcount)
 
     def _remove(self, clustering_id: str) -> None:
         """Removes a half-built one; its own row last, so that what a kill leaves is found again."""
@@ -310,7 +301,7 @@ class Clusterings:
 def _adding(clustering_id: str, rows: Sequence[Sequence[object]]) -> Callable[[sqlite3.Connection], None]:
     def work(connection: sqlite3.Connection) -> None:
         _check_is_built(connection, clustering_id)
-        _insert(connection, "clustered", ("clustering_id", "cluster_id", "prediction_id", "novelty"), rows)
+        insert(connection, "clustered", ("clustering_id", "cluster_id", "prediction_id", "novelty"), rows)
 
     return work
 
@@ -319,26 +310,3 @@ def _check_is_built(connection: sqlite3.Connection, clustering_id: str) -> None:
     found = connection.execute(f"{_BUILT} AND clustering_id = ?", (clustering_id,)).fetchone()
     if found is None:
         raise StoreError("this clustering is not being built", where="clustering", got=clustering_id, fix="start anew")
-
-
-def _insert(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
-) -> None:
-    connection.executemany(_inserting(table, columns), rows)
-
-
-def _inserting(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-
-
-def _values(row: Row, columns: Sequence[str]) -> list[object]:
-    return [canonical_json(row[name]) if name in _JSON else row[name] for name in columns]
-
-
-def _read(row: dict[str, Any]) -> dict[str, Any]:
-    for name in _JSON & row.keys():
-        if row[name] is not None:
-            row[name] = json.loads(row[name])
-    if "simulated" in row:
-        row["simulated"] = bool(row["simulated"])
-    return row

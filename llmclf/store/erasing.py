@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from llmclf.errors import StoreError
+from llmclf.store.erased_clusters import erase_clusters
 from llmclf.store.moments import utc_text
 
 Erase = Callable[[sqlite3.Connection], dict[str, int]]
@@ -32,6 +33,7 @@ UPDATE session_labels SET note = NULL, evidence = NULL,
   skipped = CASE skipped WHEN '' THEN '' ELSE 'forgotten' END
 WHERE {which} AND (note IS NOT NULL OR evidence IS NOT NULL)
 """
+_NAMING = "prompt_id LIKE 'reasons/name_cluster@%'"  # what was said to name clusters quotes several conversations
 _OF_CONVERSATION = "conversation_id = :value"
 _CONVERSATION = (
     ("call_texts", _CALL_TEXTS, _OF_CONVERSATION),
@@ -60,10 +62,10 @@ def erase_conversations(conversation_ids: Sequence[str]) -> Erase:
     """Work for the writer: the words of some conversations; gives the rows changed in each table."""
 
     def work(connection: sqlite3.Connection) -> dict[str, int]:
-        found = Counter[str]()
+        now, found = utc_text(), Counter[str]()
         for conversation_id in conversation_ids:
-            found.update(_erase(connection, _CONVERSATION, conversation_id))
-        return dict(found)
+            found.update(_erase(connection, _CONVERSATION, conversation_id, now))
+        return {**found, **_erase_shared(connection, now)}
 
     return work
 
@@ -73,11 +75,29 @@ def erase_before(moment: str) -> Erase:
 
     Of a session the words that people are shown are as old as the session.
     """
-    return lambda connection: _erase(connection, _BEFORE, moment)
+
+    def work(connection: sqlite3.Connection) -> dict[str, int]:
+        now = utc_text()
+        return {**_erase(connection, _BEFORE, moment, now), **_erase_shared(connection, now)}
+
+    return work
 
 
-def _erase(connection: sqlite3.Connection, tables: Sequence[tuple[str, str, str]], value: str) -> dict[str, int]:
-    values = {"now": utc_text(), "value": value}
+def erase_naming(connection: sqlite3.Connection) -> None:
+    """Work for the writer: what a process that was killed left of the words that clusters were to be named by."""
+    connection.execute(_CALL_TEXTS.format(which=_NAMING))
+    connection.execute(_CALLS.format(which=_NAMING), {"now": utc_text()})
+
+
+def _erase_shared(connection: sqlite3.Connection, now: str) -> dict[str, int]:
+    erase_naming(connection)
+    return erase_clusters(connection, now)
+
+
+def _erase(
+    connection: sqlite3.Connection, tables: Sequence[tuple[str, str, str]], value: str, now: str
+) -> dict[str, int]:
+    values = {"now": now, "value": value}
     return {table: connection.execute(sql.format(which=which), values).rowcount for table, sql, which in tables}
 
 

@@ -27,11 +27,13 @@ _SAME = (
 )  # fmt: skip
 
 
-def insert_predictions(run_id: str, cell_id: str, predictions: Sequence[Prediction]) -> Callable[..., None]:
-    """Work for the writer: the rows of some predictions, in order."""
-    now = utc_text()
+def insert_predictions(
+    run_id: str, cell_id: str, predictions: Sequence[Prediction], made_at: str = ""
+) -> Callable[..., None]:
+    """Work for the writer: the rows of some predictions, in order; `made_at` as the store writes it, empty: now."""
+    made_at = made_at or utc_text()
     ids = new_ids(len(predictions))
-    rows = [_row(id_, run_id, cell_id, now, prediction) for id_, prediction in zip(ids, predictions, strict=True)]
+    rows = [_row(id_, run_id, cell_id, made_at, prediction) for id_, prediction in zip(ids, predictions, strict=True)]
 
     def work(connection: sqlite3.Connection) -> None:
         connection.executemany(_INSERT, rows)
@@ -39,11 +41,11 @@ def insert_predictions(run_id: str, cell_id: str, predictions: Sequence[Predicti
     return work
 
 
-def _row(id_: str, run_id: str, cell_id: str, now: str, prediction: Prediction) -> tuple[Any, ...]:
+def _row(id_: str, run_id: str, cell_id: str, made_at: str, prediction: Prediction) -> tuple[Any, ...]:
     error, usage, evidence = prediction.error, prediction.usage, prediction.evidence
     probabilities = prediction.probabilities
     return (
-        id_, run_id, cell_id, now, prediction.conversation_id, prediction.turn, prediction.classifier_id,
+        id_, run_id, cell_id, made_at, prediction.conversation_id, prediction.turn, prediction.classifier_id,
         prediction.task, prediction.label, prediction.flagged, prediction.score, prediction.score_method,
         prediction.threshold, json.dumps(dict(probabilities)) if probabilities is not None else None,
         prediction.probabilities_at, _evidence_json(evidence) if evidence else None,

@@ -58,8 +58,8 @@ _ANOMALIES = """
 CREATE TABLE anomalies (
   anomaly_id TEXT PRIMARY KEY, -- sorts by time
   clustering_id TEXT NOT NULL, -- clusterings.clustering_id
-  cluster_id TEXT NOT NULL, -- clusters.cluster_id; empty: the novelty pool as a whole
-  kind TEXT NOT NULL, -- novelty, new_cluster, burst, one_sided or alert
+  cluster_id TEXT NOT NULL, -- clusters.cluster_id; empty: of no cluster, such as the novelty pool as a whole
+  kind TEXT NOT NULL, -- novelty, new_cluster, burst, one_sided, no_reason or alert
   created_at TEXT NOT NULL, -- UTC
   p REAL NOT NULL, -- chance of as much in a quiet window, adjusted for everything that was tested
   reasons INTEGER NOT NULL,
@@ -100,7 +100,10 @@ CREATE TABLE deliveries (
   created_at TEXT NOT NULL, -- UTC
   body TEXT NOT NULL, -- JSON: what is sent; figures and ids, no words of conversations
   attempts INTEGER NOT NULL, -- so far
+  owner TEXT, -- the process that sends it now; NULL: none does
+  claimed_at TEXT, -- UTC; since when it does
   delivered_at TEXT, -- UTC; NULL: not yet
+  given_up_at TEXT, -- UTC; it is not sent any more; NULL: it is
   why TEXT -- why the last attempt failed
 )
 """

@@ -27,29 +27,32 @@ _OF_RUN = ("run_id", "cell_id", "prediction_id")  # who names one of these wants
 _COLUMNS = {"model": "coalesce(calls.model, predictions.route)", "prompt_id": "coalesce(calls.prompt_id, '')"}
 _CALLS = "LEFT JOIN calls ON calls.call_id = predictions.call_id"
 _SAYS_WHY = "(coalesce(predictions.rationale, '') <> '' OR coalesce(predictions.thinking, '') <> '')"
+_KEPT = "predictions.forgotten_at IS NULL"
 _PAGE = 5_000
 _FLAGS = frozenset({"flagged", "ungrounded", "truncated", "simulated"})
 _TEXTS = frozenset({"rationale", "thinking"})
 _REPEATED = frozenset(REASON_COLUMNS) - {"prediction_id", "call_id", "rationale", "thinking", "evidence"}
 
 
-def read_reasons(read: Columns, since: str | None, until: str | None, where: Mapping[str, Any]) -> Reasons:
-    """Predictions with a rationale or exposed thinking, oldest first.
+def read_reasons(
+    read: Columns, since: str | None, until: str | None, where: Mapping[str, Any], *, wordless: bool = False
+) -> Reasons:
+    """Predictions with a rationale or exposed thinking, oldest first; with `wordless` those without them as well.
 
-    Those of sweeps and evaluations are left out, unless `where` asks for their run, cell or ids. ConfigError lists
-    every filter that is unknown.
+    Words that were forgotten are no lack of words: such predictions are left out. Those of sweeps and evaluations are
+    left out as well, unless `where` asks for their run, cell or ids. ConfigError lists every filter that is unknown.
     """
-    ids = [id_ for column in read(*_which(since, until, where)) for id_ in column]
+    ids = [id_ for column in read(*_which(since, until, where, wordless)) for id_ in column]
     columns: dict[str, list[Any]] = {name: [] for name in REASON_COLUMNS}
     known: dict[Any, Any] = {}
     for start in range(0, len(ids), _PAGE):
-        page = read(_PAGE_OF, (json.dumps(ids[start : start + _PAGE]),))
+        page = read(_EVERY_OF if wordless else _PAGE_OF, (json.dumps(ids[start : start + _PAGE]),))
         for name, values in zip(REASON_COLUMNS, page, strict=bool(page)):  # of a page that was forgotten there are none
             columns[name] += _kept(name, values, known)
     return Reasons.from_columns(columns)
 
 
-def _which(since: str | None, until: str | None, where: Mapping[str, Any]) -> tuple[str, list[object]]:
+def _which(since: str | None, until: str | None, where: Mapping[str, Any], wordless: bool) -> tuple[str, list[object]]:
     """The query for the ids that are asked for. They come first, and at once: a position in a table that others
     write meanwhile could not be kept by time alone, as rows of a batch share theirs.
     """
@@ -57,7 +60,7 @@ def _which(since: str | None, until: str | None, where: Mapping[str, Any]) -> tu
     if unknown:
         problems = [f"{name}: {nearest(name, REASON_FILTERS)}" for name in unknown]
         raise ConfigError("reasons can't be filtered by that", where="reasons(where=...)", problems=problems)
-    tests, values = [_SAYS_WHY], list[object]()
+    tests, values = [_KEPT if wordless else _SAYS_WHY], list[object]()
     if not any(name in where for name in _OF_RUN):
         tests.append(OF_TRAFFIC)
     for test, moment in (("predictions.created_at >= ?", since), ("predictions.created_at < ?", until)):
@@ -90,6 +93,7 @@ SELECT {", ".join(f"{_COLUMNS.get(name, f'predictions.{name}')} AS {name}" for n
 FROM json_each(?) AS asked JOIN predictions ON predictions.prediction_id = asked.value {_CALLS}
 WHERE {_SAYS_WHY} ORDER BY asked.key
 """  # noqa: S608
+_EVERY_OF = _PAGE_OF.replace(_SAYS_WHY, _KEPT)
 
 
 def _kept(name: str, values: Sequence[Any], known: dict[Any, Any]) -> list[Any]:

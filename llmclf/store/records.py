@@ -31,8 +31,8 @@ class CallSent:
     prompt_id: str = ""
     thinking: str = ""
     """The setting that was asked for."""
-    request_json: str = ""
-    """The canonical body."""
+    request_json: str | None = ""
+    """The canonical body; None: neither it nor the answer's words are kept."""
     reserved_nano: int = 0
     """Worst-case cost in nano-dollars; kept until the cost is known."""
     sent_at: datetime | None = None

@@ -262,13 +262,15 @@ class Store:
 
     # --- predictions, cells, prompts --------------------------------------------------------
 
-    def add_predictions(self, run_id: str, predictions: Iterable[Prediction], *, cell_id: str = "") -> None:
-        """Hands over predictions. Within a cell, an item that was predicted before is replaced."""
+    def add_predictions(
+        self, run_id: str, predictions: Iterable[Prediction], *, cell_id: str = "", made_at: str = ""
+    ) -> None:
+        """Hands over predictions, made now or `made_at`. Within a cell, an item predicted before is replaced."""
         session = self._session
         remaining = iter(predictions)
         while chunk := [session.keeper.prediction(prediction) for prediction in islice(remaining, _CHUNK)]:
             session.writer.wait_for_room()
-            work = prediction_rows.insert_predictions(run_id, cell_id, chunk)
+            work = prediction_rows.insert_predictions(run_id, cell_id, chunk, made_at)
             session.writer.submit(work, rows=len(chunk), keep=True)
 
     def predictions(self, run_id: str | Sequence[str], *, cell_id: str | None = None) -> Predictions:
@@ -331,17 +333,20 @@ class Store:
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         where: Mapping[str, Any] = {},
+        *,
+        wordless: bool = False,
     ) -> Reasons:
         """Predictions that say why, oldest first, from `since` to before `until`: a time, or an age such as "24h".
 
         `where` asks for values of columns such as `label`, `model`, `simulated`, or of fields (`fields.channel`); a
         list asks for any of its values. What sweeps and evaluations said of examples is left out, unless `where`
-        names their `run_id`, `cell_id` or `prediction_id`. ConfigError for an unknown column or moment.
+        names their `run_id`, `cell_id` or `prediction_id`. With `wordless` predictions come along that say nothing,
+        such as failed ones. ConfigError for an unknown column or moment.
         """
         from_ = None if since is None else moment_text(since)
         to = None if until is None else moment_text(until, name="until")
         self.flush()
-        return reason_rows.read_reasons(self._session.readers.columns, from_, to, where)
+        return reason_rows.read_reasons(self._session.readers.columns, from_, to, where, wordless=wordless)
 
     def forget(self, conversation_id: str, *more: str) -> dict[str, int]:
         """Erases requests, answers, quotes and reasons about conversations from file and log, for good.

@@ -115,7 +115,10 @@ class Reasons(Sequence[Mapping[str, Any]]):
 
 
 def _read(value: Any, empty: Any) -> Any:
-    found = json.loads(value) if isinstance(value, str) and value else value
+    try:
+        found = json.loads(value) if isinstance(value, str) and value else value
+    except ValueError:  # damaged by something else: one row must not keep all others from being looked at
+        return empty
     return found or empty
 
 

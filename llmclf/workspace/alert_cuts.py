@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmclf.errors import DataError
+from llmclf.reasons.moments import moments_of
 from llmclf.reasons.texts import draw_reservoir, embed_reasons
 from llmclf.reasons.values import ClusterSettings
 from llmclf.render.tables import counted
@@ -103,11 +103,12 @@ def _near(
             got=clustering["embedder"],
             fix="cluster anew, then promote",
         )
-    since, until = (datetime.fromisoformat(clustering[name]) for name in ("since", "until"))
-    moments = embedded.reasons.column("created_at")
-    back = [(since - datetime.fromisoformat(moment)) // (until - since) + 1 for moment in moments]
+    since, until = moments_of([clustering["since"], clustering["until"]])
+    moments = moments_of(embedded.reasons.column("created_at"))
+    length = max(until - since, np.timedelta64(1, "s"))
+    back = np.where(np.isnat(moments), 0, (since - moments) // length + 1)  # without a time: as if of the window
     similar = (embedded.vectors @ centroid)[embedded.of].astype(float)
-    return _Near(similar, embedded.reasons.column("conversation_id"), [max(0, one) for one in back])
+    return _Near(similar, embedded.reasons.column("conversation_id"), np.maximum(back, 0).astype(int).tolist())
 
 
 def _best(near: _Near, others: Sequence[_Near], least: int, where: str, is_new: bool) -> Cut:

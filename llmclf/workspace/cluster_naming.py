@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from llmclf.reasons.values import Cluster
 from llmclf.render import Prompt, load_prompt
 from llmclf.render.redaction import Redaction
 from llmclf.render.tables import counted
-from llmclf.store.moments import utc_text
 from llmclf.sweeps.plan import plan_requests
 from llmclf.sweeps.planned import Plan
 from llmclf.types import Conversation, Turn, content_hash
@@ -43,11 +41,6 @@ _PLAIN = frozenset(" -'\u2019/,&()")
 """Besides letters and digits: nothing that a page, a terminal or a chat could take for more than words."""
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _MARK = re.compile(r"\[[A-Z]+_\d+\]")
-_ABOUT = "prompt_id LIKE :prompt AND forgotten_at IS NULL"
-_ERASE = (
-    f"DELETE FROM call_texts WHERE call_id IN (SELECT call_id FROM calls WHERE {_ABOUT})",  # noqa: S608
-    f"UPDATE calls SET forgotten_at = :now WHERE {_ABOUT}",  # noqa: S608
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,9 @@ class Naming:
             lines.append(f"| Reason {number}: {words}")
         values = {"group": "\n".join(lines), "answer_format": _FORM}
         messages = tuple(Message(role, text) for role, text in self.prompt.fill(values))  # type: ignore[arg-type]
-        subject = Subject("reasons", content_hash=content_hash(values["group"]), prompt_id=self.prompt.id)
+        subject = Subject(
+            "reasons", content_hash=content_hash(values["group"]), prompt_id=self.prompt.id, keeps_words=False
+        )
         return Request(self.model, messages, Output("json", schema=_SCHEMA), subject)
 
     def _sent(self, quote: Quote) -> str:
@@ -108,18 +103,15 @@ def naming_of(made: Clustering, model: str, runtime: Runtime) -> Naming:
 def named(made: Clustering, naming: Naming) -> tuple[Clustering, tuple[str, ...]]:
     """(the clustering with the model's names, why some clusters keep their terms for a name).
 
-    The words that were sent are of several conversations, so that `forget` would not find them: they are erased from
-    the store as soon as the names are there. Raises, before anything is sent, what `Runtime.check` raises.
+    The words that are sent are of several conversations, so that `forget` would not find them: they are not written to
+    the store. Raises, before anything is sent, what `Runtime.check` raises.
     """
     if not naming.clusters:
         return made, ()
     runtime = naming.runtime
     runtime.check([naming.model])
     runtime.store.put_prompt(naming.prompt.name, naming.prompt.sha256, naming.prompt.text)
-    try:
-        answers = runtime.run(_asked(naming))
-    finally:
-        _erase(runtime)
+    answers = runtime.run(_asked(naming))
     names, whys = dict[str, str](), Counter[str]()
     for one, (answer, why) in zip(naming.clusters, answers, strict=True):
         name, refused = ("", why) if why else checked_name(answer, one.terms, naming.quotes[one.id])
@@ -196,14 +188,3 @@ def _quotes(made: Clustering, clusters: Sequence[Cluster], runtime: Runtime) -> 
             wanted[cluster].setdefault(conversation, id_)
     found = quotes_of(made, runtime.store, [id_ for some in wanted.values() for id_ in some.values()])
     return {one: tuple(found[id_] for id_ in some.values() if id_ in found) for one, some in wanted.items()}
-
-
-def _erase(runtime: Runtime) -> None:
-    """Takes the words of all such calls out of the store; also what an earlier, killed one left."""
-    values = {"prompt": f"{PROMPT}@%", "now": utc_text()}
-
-    def work(connection: sqlite3.Connection) -> None:
-        for sql in _ERASE:
-            connection.execute(sql, values)
-
-    runtime.store.write(work)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from llmclf.errors import StoreError
 from llmclf.reasons.identity import Earlier
 from llmclf.reasons.result import Clustering
 from llmclf.reasons.standing import StandingAlert
@@ -16,7 +18,12 @@ from llmclf.store import Store
 from llmclf.store.clusterings import Clusterings
 
 _WIDTH = 256
-_TASKS = "SELECT clustering_id, filter FROM clusterings"
+_TASKS = "SELECT clustering_id, json_extract(filter, '$.task') AS task FROM clusterings WHERE json_valid(filter)"
+_MADE = """
+SELECT clustering_id, embedder, filter, json_extract(settings, '$.text') AS text FROM clusterings
+WHERE state = 'done' AND reasons > 0 AND json_valid(filter) AND json_valid(settings)
+ORDER BY clustering_id DESC LIMIT ?
+"""
 _LOOKED_THROUGH = 200  # clusterings, newest first, among which the last one of the same filter is looked for
 
 
@@ -48,29 +55,28 @@ def anomaly_rows(made: Clustering) -> list[dict[str, Any]]:
 def earlier_of(store: Store, where: Mapping[str, Any], settings: ClusterSettings) -> Earlier | None:
     """The newest clustering of the same filter and words that has clusters; None where there is none.
 
-    Versions of one classifier count as the same filter: a classifier that was changed keeps its clusters' names.
+    Versions of one classifier count as the same filter: a classifier that was changed keeps its clusters' names. Rows
+    that something else has damaged are passed over.
     """
     clusterings = Clusterings(store)
-    for row in clusterings.list(_LOOKED_THROUGH):
-        if row["reasons"] and row["settings"]["text"] == settings.text and _same(row["filter"], where):
-            return _earlier(row, clusterings.clusters(row["clustering_id"]))
+    for row in store.query(_MADE, (_LOOKED_THROUGH,)):
+        if row["text"] == settings.text and _same(json.loads(row["filter"]), where):
+            with suppress(StoreError):
+                return _earlier(row, clusterings.clusters(row["clustering_id"]))
     return None
 
 
 def standing_alerts(store: Store, task: str) -> tuple[StandingAlert, ...]:
-    """The alerts that stand for a task, as they are looked for."""
-    tasks = {row["clustering_id"]: json.loads(row["filter"]).get("task") for row in store.query(_TASKS)}
-    return tuple(
-        StandingAlert(
-            row["alert"],
-            np.frombuffer(row["centroid"], "<f4"),
-            row["similarity"],
-            row["least_conversations"],
-            row["embedder"],
-        )
-        for row in Clusterings(store).alerts()
-        if tasks.get(row["clustering_id"], task) == task
-    )
+    """The alerts that stand for a task, as they are looked for. One whose vector is damaged fits no vectors."""
+    tasks = {row["clustering_id"]: row["task"] for row in store.query(_TASKS)}
+    return tuple(_alert(row) for row in Clusterings(store).alerts() if tasks.get(row["clustering_id"], task) == task)
+
+
+def _alert(row: Mapping[str, Any]) -> StandingAlert:
+    vector = _vector(row["centroid"])
+    embedder = row["embedder"] if vector is not None else "no vector that can be read"
+    vector = np.zeros(_WIDTH, np.float32) if vector is None else vector
+    return StandingAlert(row["alert"], vector, row["similarity"], row["least_conversations"], embedder)
 
 
 def _row(one: Cluster, vector: Any, kind: str) -> dict[str, Any]:
@@ -98,8 +104,8 @@ def _row(one: Cluster, vector: Any, kind: str) -> dict[str, Any]:
 
 
 def _earlier(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> Earlier:
-    clusters = [one for one in rows if one["kind"] != "parent" and one["centroid"] is not None]
-    parents = [one for one in rows if one["kind"] == "parent" and one["centroid"] is not None]
+    clusters = [one for one in rows if one["kind"] != "parent" and _vector(one["centroid"]) is not None]
+    parents = [one for one in rows if one["kind"] == "parent" and _vector(one["centroid"]) is not None]
     return Earlier(
         clustering_id=row["clustering_id"],
         embedder=row["embedder"],
@@ -119,7 +125,15 @@ def _earlier(row: Mapping[str, Any], rows: list[dict[str, Any]]) -> Earlier:
 def _vectors(rows: list[dict[str, Any]]) -> Any:
     if not rows:
         return np.zeros((0, _WIDTH), np.float32)
-    return np.stack([np.frombuffer(one["centroid"], "<f4") for one in rows]).astype(np.float32)
+    return np.stack([_vector(one["centroid"]) for one in rows])
+
+
+def _vector(centroid: bytes | None) -> Any:
+    """The vector of a row; None where it has none, or one that is too short or no numbers."""
+    if not isinstance(centroid, bytes) or len(centroid) != 4 * _WIDTH:
+        return None
+    vector = np.frombuffer(centroid, "<f4").astype(np.float32)
+    return vector if np.isfinite(vector).all() else None
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

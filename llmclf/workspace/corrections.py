@@ -19,7 +19,7 @@ from llmclf.errors import ConfigError, DataError, nearest
 from llmclf.store.moments import utc_text
 from llmclf.types import Annotation, Example, Task
 from llmclf.types.hashing import plain
-from llmclf.workspace.feedback_files import add_conversations, feedback_files, write_dataset_file
+from llmclf.workspace.feedback_files import add_conversations, feedback_files, one_at_a_time, write_dataset_file
 from llmclf.workspace.run_results import RunResult
 from llmclf.workspace.showing import VerdictInFull
 from llmclf.workspace.verdicts import said_of, score_of
@@ -147,11 +147,12 @@ def add_hard_negative(
         pair="",
         annotations=(*(one for one in example.annotations if not _same_voice(one, said)), said),
     )
-    before = read_examples(labels).examples if labels.is_file() else ()
-    new = not any(one.item == example.item for one in before)
-    if new:
-        add_conversations(conversations, [result.dataset.conversation(example)], where="--to")
-        write_examples(labels, (*before, added))
+    with one_at_a_time(workspace):
+        before = read_examples(labels).examples if labels.is_file() else ()
+        new = not any(one.item == example.item for one in before)
+        if new:
+            add_conversations(conversations, [result.dataset.conversation(example)], where="--to")
+            write_examples(labels, (*before, added))
     if not dataset_path.is_file():  # also where an earlier run was killed before it came to that
         what = f"Verdicts that were false alarms, or nearly: {task.name} must stay quiet on them."
         write_dataset_file(dataset_path, to, what, "a classifier was wrong on them")

@@ -141,6 +141,15 @@ redact = "both"                   # before sending and before storing
 # names = ["Jane Roe"]            # replaced wherever they stand
 # metadata_keys = ["customer_name"]
 # send_media = true               # recordings and pictures may go to vendors: nothing can be replaced in them
+
+# What classifiers say why, watched for what is new: docs/reasons.md.
+#   llmclf reasons anomalies
+# [reasons]
+# fields = ["channel", "language"]  # metadata kept with each prediction, so that strange reasons can be traced to it
+# window = "24h"                  # what is looked at
+# baseline = "15d"                # the time before it, which it is held against
+# false_alarms = 0.05             # chance of any alarm in a window in which nothing is new
+# judge = "reason_anomaly"        # reads what is strange; that pays a model
 """
 
 _MODELS = """\
@@ -290,6 +299,8 @@ _README = """\
 7. `llmclf evaluate {name}_probe --dataset {name}`: trains and tests by cross-validation.
 8. `configs/classifiers/{name}.toml` and `prompts/{name}/v1.txt`: a vendor's model. `llmclf sweep plan {name}` says
    what a comparison costs before it is bought.
+9. Once it answers real traffic: `llmclf reasons anomalies`, each day, says which reasons it never gave before, such as
+   that there was no conversation to read. `[reasons]` in `llmclf.toml` has the settings.
 
 `llmclf check` validates every file here; `llmclf status` says where you stand.
 """

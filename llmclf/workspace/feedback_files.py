@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from llmclf.config import DatasetFile, files
@@ -46,8 +48,32 @@ def feedback_files(name: str, workspace: Path, *, where: str) -> tuple[Path, Pat
     return path, folder / file.conversations, folder / file.labels
 
 
+@contextlib.contextmanager
+def one_at_a_time(workspace: Path) -> Iterator[None]:
+    """Waits until nobody else adds to a dataset of the workspace: what is read in the block stays so until its end.
+
+    The folder itself is locked, so that no file is left; a kill ends the lock. Where the system or the file system
+    has no such locks, two that add at once are as before: the last one's file stands.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    folder = os.open(workspace, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock no folder
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def add_conversations(path: Path, conversations: Iterable[Conversation], *, where: str) -> None:
-    """Adds those that are not in the file yet; DataError where another one of the same id stands there."""
+    """Adds those that are not in the file yet; DataError where another one of the same id stands there.
+
+    A new file is its owner's alone: like the store it holds what people wrote. Called within `one_at_a_time`.
+    """
     before = read_conversations(path).conversations if path.is_file() else ()
     there = {one.id: one for one in before}
     wanted = {one.id: one for one in conversations}
@@ -62,7 +88,7 @@ def add_conversations(path: Path, conversations: Iterable[Conversation], *, wher
     new = [one for id_, one in wanted.items() if id_ not in there]
     if new:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_conversations(path, (*before, *new))
+        write_conversations(path, (*before, *new), private=True)
 
 
 def write_dataset_file(path: Path, name: str, what: str, why: str) -> None:

@@ -1,10 +1,13 @@
 """The words of a conversation taken out of a workspace: of its store, and of the anchors that judges are asked about.
 
-Files that were exported, or written anywhere else, are beyond reach.
+Datasets that it was picked into are named. Files that were exported, or written anywhere else, are beyond reach.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 from llmclf.calibration.anchor_sets import anchor_set, read_anchors, write_anchors
 from llmclf.errors import DataError, LlmclfError
 from llmclf.store import Store
+from llmclf.store.clusterings import Clusterings
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ class Forgotten:
     cleared: dict[str, int]
     """Rows of the store, by table."""
     anchors: tuple[ChangedAnchors, ...]
+    alerts: tuple[str, ...] = ()
+    """Standing alerts that ended, as too few conversations are left of what they were made of."""
+    datasets: tuple[str, ...] = ()
+    """Files of the workspace that still hold the conversation, as somebody picked it for a dataset."""
 
     @property
     def is_nothing(self) -> bool:
         """True where there was nothing of the conversation."""
-        return not any(self.cleared.values()) and not self.anchors
+        return not any(self.cleared.values()) and not self.anchors and not self.datasets
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -45,13 +53,16 @@ class Forgotten:
             "conversation": self.conversation,
             "cleared": self.cleared,
             "anchors": [asdict(one) for one in self.anchors],
+            "alerts": list(self.alerts),
+            "datasets": list(self.datasets),
         }
 
 
 def forget(conversation: str, store: Store, workspace: Path) -> Forgotten:
     """Erases a conversation's words from the store and from every calibration/JUDGE/anchors.jsonl of the workspace.
 
-    The other anchors stay, and what was judged of them. A file that can't be read or written keeps nothing else from
+    Alerts that end with it, and files of datasets that hold it still, are told. Other anchors stay, and what was
+    judged of them. A file that can't be read or written keeps nothing else from
     being erased: DataError names all such files in the end. StoreError as of `Store.forget`.
     """
     changed: list[ChangedAnchors] = []
@@ -63,7 +74,10 @@ def forget(conversation: str, store: Store, workspace: Path) -> Forgotten:
             problems.append(f"{path}: {error.what if isinstance(error, LlmclfError) else error.strerror}")
             continue
         changed += [one] if one else []
+    book = Clusterings(store)
+    stood = [row["alert"] for row in book.alerts()]
     cleared = store.forget(conversation)
+    stand = {row["alert"] for row in book.alerts()}
     if problems:
         raise DataError(
             "the store is cleared, but these anchors may still hold words of the conversation",
@@ -71,7 +85,25 @@ def forget(conversation: str, store: Store, workspace: Path) -> Forgotten:
             problems=problems,
             fix="delete them, or take new ones: llmclf judge anchors JUDGE --from SESSION --anew",
         )
-    return Forgotten(conversation, cleared, tuple(changed))
+    ended = tuple(name for name in stood if name not in stand)
+    return Forgotten(conversation, cleared, tuple(changed), ended, tuple(_holding(workspace / "data", conversation)))
+
+
+def _holding(folder: Path, conversation: str) -> Iterator[str]:
+    """The files of picked conversations that hold this one."""
+    word = json.dumps(conversation, ensure_ascii=False)
+    for path in sorted(folder.rglob("*.conversations.jsonl")):
+        with suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+            if any(word in line and _id_of(line) == conversation for line in lines):
+                yield str(path)
+
+
+def _id_of(line: str) -> str:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return ""
+    return str(row.get("id", "")) if isinstance(row, dict) else ""
 
 
 def _taken_out(path: Path, conversation: str) -> ChangedAnchors | None:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llmclf.classifiers.items import asked_with
 from llmclf.data.loading import load_dataset
 from llmclf.data.pasted import read_any
 from llmclf.data.read import read_conversations, read_examples
 from llmclf.data.write import write_examples
 from llmclf.errors import ConfigError
 from llmclf.store.moments import utc_text
-from llmclf.types import Annotation, Conversation, Example, Item
-from llmclf.workspace.feedback_files import add_conversations, feedback_files, write_dataset_file
+from llmclf.types import Annotation, Conversation, Example, Item, Task
+from llmclf.workspace.feedback_files import add_conversations, feedback_files, one_at_a_time, write_dataset_file
 
 _FILES = (".jsonl", ".jsonl.gz", ".json", ".txt")
 
@@ -22,7 +23,7 @@ _FILES = (".jsonl", ".jsonl.gz", ".json", ".txt")
 class Said:
     """What is said of all items alike."""
 
-    task: str
+    task: Task
     label: str | None
     """None: nobody has said."""
     by: str
@@ -41,6 +42,8 @@ class Picked:
     """The most telling ones first."""
     said: Said
     most: int
+    asked: Mapping[Item, Sequence[Mapping[str, int]]]
+    """What their predictions were asked with, counted: `turns` and `characters`, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,10 @@ class Added:
     """Left out beyond `most`."""
     otherwise: int = 0
     """Of those there: with another label."""
+    unlabelled: int = 0
+    """Of those that the dataset holds now: without a label of the task."""
+    unlike: tuple[str, ...] = ()
+    """Items whose conversation is not what their predictions were asked with, and how it differs."""
 
     @property
     def marked(self) -> int:
@@ -72,13 +79,18 @@ def add_picked(
     """Adds the items whose conversation is in `conversations` (a file, or a dataset's name) or in the dataset itself.
 
     A turn stays a turn. ConfigError that lists `problems` and what is wrong with the files, before anything is written.
+    Several that add at once wait for each other.
     """
     folder = workspace or Path()
-    wrong = list(problems)
+    with one_at_a_time(folder):
+        return _added(picked, conversations, folder, list(problems), where)
+
+
+def _added(picked: Picked, conversations: str | Path | None, workspace: Path, wrong: list[str], where: str) -> Added:
     known: Mapping[str, Conversation] = {}
     path = held = labels = Path()
     try:
-        path, held, labels = feedback_files(picked.into, folder, where="--into")
+        path, held, labels = feedback_files(picked.into, workspace, where="--into")
         known = {one.id: one for one in read_conversations(held).conversations} if held.is_file() else {}
     except ConfigError as error:
         wrong.append(error.message)
@@ -97,12 +109,26 @@ def add_picked(
     if chosen and not path.is_file():  # also where an earlier run was killed before it came to that
         write_dataset_file(path, picked.into, _what(picked.said), "what a classifier said of them was strange")
     missing = tuple(str(item) for item in picked.items if not _is_there(item, known))
-    return replace(made, dataset=picked.into, path=path, missing=missing, beyond=len(there) - len(chosen))
+    unlike = tuple(words for item in chosen if (words := _unlike(item, picked, known[item.conversation_id])))
+    beyond = len(there) - len(chosen)
+    return replace(made, dataset=picked.into, path=path, missing=missing, beyond=beyond, unlike=unlike)
 
 
-def _read(source: str | Path, workspace: Path | None) -> dict[str, Conversation]:
+def _unlike(item: Item, picked: Picked, conversation: Conversation) -> str:
+    """How the conversation differs from what all predictions of the item were asked with; empty where it does not."""
+    task, asked = picked.said.task, picked.asked.get(item, ())
+    if not asked or (item.turn is None) != (task.unit == "conversation"):  # the task has changed since
+        return ""
+    now = asked_with(conversation, task, item, ())
+    if any(all(now[name] == count for name, count in one.items()) for one in asked):
+        return ""
+    name, count = next((name, count) for name, count in asked[0].items() if now[name] != count)
+    return f"{item} has {now[name]:,} {name}, asked with {count:,}"
+
+
+def _read(source: str | Path, workspace: Path) -> dict[str, Conversation]:
     """Conversations of a file, in the workspace or the working folder, or of a dataset."""
-    inside = (workspace or Path()) / source
+    inside = workspace / source
     path = inside if inside.is_file() else Path(source)
     if path.is_file() and path.suffix != ".toml":
         return {one.id: one for one in read_any(path)}
@@ -127,7 +153,7 @@ def _written(items: Sequence[Item], said: Said, known: Mapping[str, Conversation
             rows[item] = _example(item, said)
             added += 1
             continue
-        otherwise += said.label is not None and old.labels.get(said.task) != said.label
+        otherwise += said.label is not None and old.labels.get(said.task.name) != said.label
         if said.mode and said.mode not in old.failure_modes:
             rows[item] = replace(old, failure_modes=(*old.failure_modes, said.mode))
             added += 1
@@ -139,20 +165,21 @@ def _written(items: Sequence[Item], said: Said, known: Mapping[str, Conversation
         )
         labels.parent.mkdir(parents=True, exist_ok=True)
         write_examples(labels, rows.values())
-    return Added(added=added, there=there, otherwise=otherwise)
+    unlabelled = sum(said.task.name not in rows[item].labels for item in items)
+    return Added(added=added, there=there, otherwise=otherwise, unlabelled=unlabelled)
 
 
 def _example(item: Item, said: Said) -> Example:
     """A label that somebody says of all items at once, having seen the classifier's reasons, is no blind vote."""
     voice = (
-        (Annotation(said.by, said.task, said.label, note=said.history, blind=False, at=utc_text()),)
+        (Annotation(said.by, said.task.name, said.label, note=said.history, blind=False, at=utc_text()),)
         if said.by and said.label is not None
         else ()
     )
     return Example(
         item.conversation_id,
         item.turn,
-        labels={} if said.label is None else {said.task: said.label},
+        labels={} if said.label is None else {said.task.name: said.label},
         source="feedback",
         failure_modes=(said.mode,) if said.mode else (),
         note=said.history,
@@ -162,5 +189,5 @@ def _example(item: Item, said: Said) -> Example:
 
 def _what(said: Said) -> str:
     if said.mode:
-        return f"Items whose reasons showed the failure mode {said.mode} of {said.task}."
-    return f"Items whose reasons were strange, and of which {said.task} must stay quiet."
+        return f"Items whose reasons showed the failure mode {said.mode} of {said.task.name}."
+    return f"Items whose reasons were strange, and of which {said.task.name} must stay quiet."

@@ -26,14 +26,16 @@ PromotedAs = Literal["failure-mode", "hard-negative", "alert"]
 NEGATIVES = "hard_negatives"
 """The dataset that hard negatives go into, where no other is named."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,59}")
+_COUNTS = ("turns", "characters")
+_MOST_UNLIKE = 3  # items that a note names
 POOL = "pool"
 """Promoted in place of a cluster: all that a clustering found unlike the days before, beside its new clusters."""
 _POOLED = """
-SELECT prediction_id, conversation_id, turn, classifier_id, task, label, simulated
+SELECT prediction_id, conversation_id, turn, classifier_id, task, label, simulated, fields
 FROM predictions WHERE prediction_id IN (SELECT value FROM json_each(?)) ORDER BY prediction_id
 """
 _PREDICTIONS = """
-SELECT prediction_id, conversation_id, turn, classifier_id, predictions.task AS task, label, simulated
+SELECT prediction_id, conversation_id, turn, classifier_id, predictions.task AS task, label, simulated, fields
 FROM clustered JOIN predictions USING (prediction_id) WHERE clustering_id = ? AND cluster_id = ?
 ORDER BY novelty IS NULL, novelty, prediction_id
 """
@@ -56,6 +58,8 @@ class Promoted:
     """Examples that stood there already as they are."""
     missing: tuple[str, ...] = ()
     """Items of the cluster whose conversation, or turn, is nowhere that was given: no example of them is made."""
+    unlike: tuple[str, ...] = ()
+    """Items whose conversation in the dataset is not what their predictions were asked with, and how it differs."""
     dataset: str = ""
     path: Path | None = None
     """The dataset's file."""
@@ -65,7 +69,13 @@ class Promoted:
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
         path = None if self.path is None else str(self.path)
-        row: dict[str, Any] = {**plain(self), "path": path, "missing": list(self.missing), "notes": list(self.notes)}
+        row: dict[str, Any] = {
+            **plain(self),
+            "path": path,
+            "missing": list(self.missing),
+            "unlike": list(self.unlike),
+            "notes": list(self.notes),
+        }
         row["as"] = row.pop("as_")
         return {**row, "added": self.added, "there": self.there, "dataset": self.dataset}
 
@@ -155,6 +165,16 @@ class _Found:
         return list(dict.fromkeys(Item(row["conversation_id"], row["turn"]) for row in self.rows))
 
     @property
+    def asked(self) -> dict[Item, list[dict[str, int]]]:
+        """What the predictions of each item were asked with, counted, as far as that is known."""
+        found: dict[Item, list[dict[str, int]]] = {}
+        for row in self.rows:
+            counts = {name: count for name, count in _fields(row).items() if name in _COUNTS and type(count) is int}
+            if counts:
+                found.setdefault(Item(row["conversation_id"], row["turn"]), []).append(counts)
+        return found
+
+    @property
     def history(self) -> str:
         """Where the examples come from, in words that hold none of a conversation's."""
         ids = self.ids
@@ -199,6 +219,14 @@ def _pool(row: Mapping[str, Any], clusterings: Clusterings, store: Store) -> _Fo
     return _Found(row, {"cluster_id": POOL, "name": "unlike before", "centroid": None}, rows)
 
 
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = json.loads(row["fields"] or "{}")
+    except ValueError:  # one broken row is no reason to promote nothing
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()[:60]
 
@@ -228,8 +256,10 @@ def _failure_mode(found: _Found, asked: _Asked, runtime: Runtime) -> Promoted:
     )
     kept = "stands already" if before else "is kept"
     sentence = f"The failure mode {asked.name} {kept}: {counted(len(found.items), 'item')} showed it."
-    notes = [] if task is None or asked.label is not None or not added.marked else [_unlabelled(added.marked, task)]
-    return _promoted("failure-mode", asked.name, found, added, sentence, notes, _next_of_mode(found, asked, task))
+    notes = [_unlabelled(added.unlabelled, task)] if task is not None and added.unlabelled else []
+    return _promoted(
+        "failure-mode", asked.name, found, added, sentence, notes, _next_of_mode(found, asked, task, added.unlabelled)
+    )
 
 
 def _hard_negatives(found: _Found, asked: _Asked, runtime: Runtime) -> Promoted:
@@ -258,8 +288,8 @@ def _add(
     problems: list[str],
     mode: str = "",
 ) -> Added:
-    said = Said(task.name, label, asked.by, "; ".join(one for one in (found.history, asked.note) if one), mode)
-    picked = Picked(into, found.items, said, asked.most)
+    said = Said(task, label, asked.by, "; ".join(one for one in (found.history, asked.note) if one), mode)
+    picked = Picked(into, found.items, said, asked.most, found.asked)
     return add_picked(picked, asked.conversations, runtime.workspace, problems, where=found.ids["cluster_id"])
 
 
@@ -282,14 +312,13 @@ def _unlabelled(count: int, task: Task) -> str:
     )
 
 
-def _next_of_mode(found: _Found, asked: _Asked, task: Task | None) -> str:
+def _next_of_mode(found: _Found, asked: _Asked, task: Task | None, unlabelled: int) -> str:
     if task is None or asked.into is None:
         return f"llmclf reasons promote {found.ids['cluster_id']} --as failure-mode --into DATASET --conversations FILE"
     into = shlex.quote(asked.into)
-    if asked.label is None:
+    if unlabelled:
         return f"llmclf calibrate start {shlex.quote(task.name)} --items {into} --annotators NAME --plan"
-    by = "failure_mode" if asked.label == task.target else "label"
-    return f"llmclf evaluate {shlex.quote(found.classifier)} --dataset {into} --by {by}"
+    return f"llmclf evaluate {shlex.quote(found.classifier)} --dataset {into} --by failure_mode"
 
 
 def _kept_note(asked: _Asked, before: Mapping[str, Any] | None) -> str:
@@ -308,6 +337,7 @@ def _promoted(
         (added.otherwise, "there with another label, which stays"),
     )
     more = [f"{counted(count, 'item')} {why}" for count, why in left_out if count]
+    more += [_unlike(added.unlike)] if added.unlike else []
     if any(row["simulated"] for row in found.rows):
         more.append("SIMULATED: a simulated vendor gave these reasons; they say nothing of a real one")
     return Promoted(
@@ -318,10 +348,20 @@ def _promoted(
         added=added.added,
         there=added.there,
         missing=added.missing,
+        unlike=added.unlike,
         dataset=added.dataset,
         path=added.path,
         notes=(*notes, *more),
         next_command=command,
+    )
+
+
+def _unlike(items: Sequence[str]) -> str:
+    more = f"; and {len(items) - _MOST_UNLIKE} more" if len(items) > _MOST_UNLIKE else ""
+    return (
+        f"{counted(len(items), 'conversation')} of the file differ from what the predictions were asked with "
+        f"({'; '.join(items[:_MOST_UNLIKE])}{more}): this dataset does not hold the fault. Look at them before you "
+        "say what is right for them"
     )
 
 
@@ -354,5 +394,5 @@ def _alert(found: _Found, asked: _Asked, runtime: Runtime) -> Promoted:
         f"The alert {asked.name} {stands}: told of whenever {counted(asked.least_conversations, 'conversation')} of a "
         f"window have such reasons. {cut.sentence}"
     )
-    command = "llmclf reasons cluster --since 24h"
+    command = "llmclf reasons anomalies --since 24h"
     return _promoted("alert", asked.name, found, Added(), sentence, cut.notes, command)

@@ -16,8 +16,10 @@ from llmclf.judges.base import OnJudgment
 from llmclf.judges.status import CalibrationStatus
 from llmclf.llm.runtime import Runtime
 from llmclf.reasons.result import Clustering
+from llmclf.reasons.texts import LONGEST
 from llmclf.reasons.values import Anomaly, PoolReading
 from llmclf.stats.class_balanced import class_balanced_prevalence
+from llmclf.stats.flagged import class_balanced_precision
 from llmclf.stats.proportion import wilson
 from llmclf.sweeps.planned import Plan
 from llmclf.types import FAILED, Case, Estimate, Judgment, content_hash
@@ -64,7 +66,7 @@ def reading_of(made: Clustering, judge: Judge) -> Reading:
     cases: dict[str, Case] = {}
     case_of: dict[int, str] = {}
     for place in wanted:
-        case = _case(made.reasons[place], texts[place], judge)
+        case = _case(made.reasons[place], texts[place][:LONGEST], judge)
         cases.setdefault(case.id, case)
         case_of[place] = case.id
     return Reading(judge, case_of, tuple(cases.values()), places)
@@ -115,6 +117,8 @@ class ReadReason(NamedTuple):
 def pool_reading(judge: Judge, read: Sequence[ReadReason]) -> PoolReading:
     """What a judge's verdicts on an anomaly's reasons say of it."""
     targets, status = judge.rubric.targets, judge.status
+    precision, fault_share = shares_of(read, targets, status)
+    errors = Counter(one.judgment.error.kind for one in read if one.verdict == FAILED and one.judgment.error)
     counts = Counter(one.verdict for one in read)
     return PoolReading(
         judge.name,
@@ -122,34 +126,45 @@ def pool_reading(judge: Judge, read: Sequence[ReadReason]) -> PoolReading:
         status.state,
         dict(counts.most_common()),
         sum(count for verdict, count in counts.items() if verdict in targets),
-        precision_of(read, targets, status),
+        precision,
         judge.simulated or status.simulated,
+        fault_share,
+        dict(errors.most_common()),
     )
 
 
-def precision_of(read: Sequence[ReadReason], targets: Collection[str], status: CalibrationStatus) -> Estimate:
-    """Share of the reasons that people would call a fault, by what the judge said of them and its calibration.
+def shares_of(
+    read: Sequence[ReadReason], targets: Collection[str], status: CalibrationStatus
+) -> tuple[Estimate, Estimate]:
+    """(share of the reasons that the judge calls a fault, share of all that it read) that people would call one.
 
     The judge's rate, each conversation counted once, corrected by its sensitivity and specificity
-    (`class_balanced_prevalence`), each with as many calibration cases as its interval is worth. Equal words get equal
-    verdicts, right or wrong together, so there are no more units than different texts. What the judge never got to is
-    left out. Unknown where the judge is not calibrated.
+    (`class_balanced_precision`, `class_balanced_prevalence`), each with as many calibration cases as its interval is
+    worth. Equal words get equal verdicts, right or wrong together, so there are no more units than different texts.
+    What the judge never got to is left out. Unknown where the judge is not calibrated.
     """
     if not status.calibrated:
-        return Estimate.unknown(f"the judge is {status.state.replace('_', ' ')}: {status.why}")
+        return _neither(f"the judge is {status.state.replace('_', ' ')}: {status.why}")
     found, quiet = (_counts_behind(status.figures.get(name)) for name in ("sensitivity", "specificity"))
     if found is None or quiet is None:
-        return Estimate.unknown("its calibration holds no sensitivity or no specificity with an interval: report again")
+        return _neither("its calibration holds no sensitivity or no specificity with an interval: report again")
     asked = [one for one in read if one.was_asked]
     if not asked:
-        return Estimate.unknown("the judge got to none of these reasons")
+        return _neither("the judge got to none of these reasons")
     of: dict[str, list[bool]] = {}
     for one in asked:
         of.setdefault(one.conversation, []).append(one.verdict in targets)
     rate = sum(sum(each) / len(each) for each in of.values()) / len(of)
     units = min(len(of), len({one.text for one in asked}))
-    made = class_balanced_prevalence(round(rate * units), units, *found, *quiet)
-    return replace(made, n_positives=sum(one.verdict in targets for one in asked))
+    flagged, hits = round(rate * units), sum(one.verdict in targets for one in asked)
+    flagged = max(flagged, 1) if hits else 0
+    precision = class_balanced_precision(flagged, units, *found, *quiet)
+    share = class_balanced_prevalence(flagged, units, *found, *quiet)
+    return replace(precision, n_positives=hits), replace(share, n_positives=hits)
+
+
+def _neither(why: str) -> tuple[Estimate, Estimate]:
+    return Estimate.unknown(why), Estimate.unknown(why)
 
 
 def _counts_behind(figure: object) -> tuple[int, int] | None:
@@ -193,8 +208,8 @@ def _case(row: Mapping[str, object], text: str, judge: Judge) -> Case:
     label = row["label"]
     words = {
         "reason": text,
-        "rationale": str(row["rationale"] or text),
-        "thinking": str(row["thinking"] or text),
+        "rationale": str(row["rationale"] or text)[:LONGEST],
+        "thinking": str(row["thinking"] or text)[:LONGEST],
         "label": "(failed)" if label is None else str(label),
     }
     shown = {name: words[name] for name in judge.rubric.sees}

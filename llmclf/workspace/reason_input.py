@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from llmclf.errors import ConfigError, DataError
+from llmclf.reasons.wordless import classifier_name
 from llmclf.render.tables import counted
 from llmclf.store import Store
 from llmclf.store.moments import moment_text, utc_text
@@ -29,6 +30,7 @@ class ReasonInput:
     """Reasons of a window and of the time before it, all of one task, all real or all simulated."""
 
     window: Reasons = field(repr=False)
+    """With predictions that say nothing, of classifiers that gave reasons in the baseline."""
     baseline: Reasons | None = field(repr=False)
     """None: there is none, or it holds no reason."""
     since: str
@@ -53,21 +55,24 @@ def read_input(
     baseline: str | datetime | None,
     where: Mapping[str, Any],
 ) -> ReasonInput:
-    """The reasons that are asked for. Ages count back from now.
+    """The reasons that are asked for. Ages count back from now, the baseline's from the window's beginning.
 
     Real ones are taken where there are any, in window or baseline, and simulated ones only where not. ConfigError for
     moments in the wrong order, unknown filters, and where reasons of several tasks are there and `where` names none;
     DataError where neither window nor baseline has any reason.
     """
     from_, to, before = _moments(since, until, baseline)
-    window = store.reasons(from_, to, where)
-    base = Reasons() if before is None else store.reasons(before, from_, where)
+    every = store.reasons(from_, to, where, wordless=True)
+    every_before = Reasons() if before is None else store.reasons(before, from_, where, wordless=True)
+    window, base = _spoken(every), _spoken(every_before)
     simulated = _is_simulated(window, base)
     real, left_out = _of_kind(window, simulated), len(window) - len(_of_kind(window, simulated))
     base = _of_kind(base, simulated)
     if not len(real) and not len(base):
         raise _nothing(store, from_, to, where)
     task = _task(real, base, where)
+    if len(base):
+        real, base = (_with_wordless(some, all_, task, base) for some, all_ in ((real, every), (base, every_before)))
     notes = []
     if before is not None and not len(base):
         notes.append(
@@ -95,7 +100,7 @@ def _moments(
     now = datetime.now(UTC)
     from_ = moment_text(since, name="since", now=now)
     to = utc_text(now + timedelta(seconds=1)) if until is None else moment_text(until, name="until", now=now)
-    before = None if baseline is None else moment_text(baseline, name="baseline", now=now)
+    before = None if baseline is None else moment_text(baseline, name="baseline", now=datetime.fromisoformat(from_))
     problems = [] if from_ < to else [f"the window begins ({_short(from_)}) no earlier than it ends ({_short(to)})"]
     if before is not None and before >= from_:
         problems.append(f"the baseline begins ({_short(before)}) no earlier than the window ({_short(from_)})")
@@ -115,6 +120,29 @@ def _of_kind(reasons: Reasons, simulated: bool) -> Reasons:
     if all(bool(one) is simulated for one in flags):
         return reasons
     return reasons.pick(place for place, one in enumerate(flags) if bool(one) is simulated)
+
+
+def _spoken(reasons: Reasons) -> Reasons:
+    """Those with words of any kind."""
+    texts = reasons.texts()
+    return reasons if all(texts) else reasons.pick(place for place, text in enumerate(texts) if text)
+
+
+def _with_wordless(spoken: Reasons, every: Reasons, task: str, baseline: Reasons) -> Reasons:
+    """`spoken` and what says nothing of the same task and stamp, of classifiers that gave reasons in the `baseline`."""
+    if len(every) == len(spoken):
+        return spoken
+    kept = set(spoken.column("prediction_id"))
+    names = {classifier_name(id_) for id_ in baseline.column("classifier_id")}
+    stamp = bool(baseline.column("simulated")[0])
+    columns = (every.column(name) for name in ("prediction_id", "task", "classifier_id", "simulated"))
+    silent = (not text for text in every.texts())
+    return every.pick(
+        place
+        for place, (says_nothing, id_, of, classifier, simulated) in enumerate(zip(silent, *columns, strict=True))
+        if id_ in kept
+        or (says_nothing and of == task and bool(simulated) is stamp and classifier_name(classifier) in names)
+    )
 
 
 def _task(window: Reasons, baseline: Reasons, where: Mapping[str, Any]) -> str:

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from llmclf.embedding import static_embedder
 from llmclf.errors import ConfigError, nearest
+from llmclf.reasons.values import ClusterSettings
 from llmclf.store import Store
 from llmclf.store.clusterings import Clusterings
 from llmclf.workspace.promoting import POOL
-from llmclf.workspace.quoting import Quote, quotes_of
+from llmclf.workspace.quoting import Quote, quotes_of, why_no_quotes
 
 _FIRED = """
-SELECT json_extract(evidence, '$.name') AS name, count(*) AS fired, max(created_at) AS last
-FROM anomalies WHERE kind = 'alert' GROUP BY 1
+SELECT name, count(*) AS fired, max(created_at) AS last FROM (
+  SELECT json_extract(evidence, '$.name') AS name, created_at FROM anomalies WHERE kind = 'alert'
+  UNION ALL SELECT value, created_at FROM anomalies, json_each(evidence, '$.alerts')
+) GROUP BY name
 """
 _COUNTED = "SELECT clustering_id, count(*) AS anomalies FROM anomalies GROUP BY clustering_id"
 _MOST_NAMED = 5
@@ -36,6 +40,8 @@ class StoredCluster:
     """Rows of the anomalies that it is in."""
     quotes: dict[str, Quote]
     """Prediction id to words, of those that may be quoted and are not forgotten."""
+    why_no_quotes: str = ""
+    """Why there are none, in words; empty where there are."""
 
 
 def find_cluster(name: str, rows: Sequence[dict[str, Any]], *, clustering_id: str) -> dict[str, Any]:
@@ -60,8 +66,13 @@ def cluster_id_of(name: str, store: Store, *, clustering: str = "last") -> str:
     return str(find_cluster(name, rows, clustering_id=id_)["cluster_id"])
 
 
-def stored_cluster(name: str, store: Store, *, clustering: str = "last") -> StoredCluster:
-    """A cluster or parent by its id, how that begins, or its name; ConfigError otherwise."""
+def stored_cluster(
+    name: str, store: Store, *, clustering: str = "last", present: ClusterSettings | None = None
+) -> StoredCluster:
+    """A cluster or parent by its id, how that begins, or its name; ConfigError otherwise.
+
+    `present`: see `quotes_of`.
+    """
     book = Clusterings(store)
     found = book.find(clustering)
     id_ = found["clustering_id"]
@@ -70,8 +81,10 @@ def stored_cluster(name: str, store: Store, *, clustering: str = "last") -> Stor
     own = row["cluster_id"]
     strange = [one for one in strange if one["cluster_id"] == ("" if own == POOL else own) and one["kind"] != "alert"]
     shown = [row["medoid"], *(example for one in strange for example in one["evidence"].get("examples", ()))]
-    quotes = quotes_of(id_, store, [one for one in dict.fromkeys(shown) if one])
-    return StoredCluster(found, row, tuple(one for one in rows if one["parent_id"] == own), tuple(strange), quotes)
+    quotes = quotes_of(id_, store, [one for one in dict.fromkeys(shown) if one], present=present)
+    why = "" if quotes else why_no_quotes(id_, store, own, present=present)
+    children = tuple(one for one in rows if one["parent_id"] == own)
+    return StoredCluster(found, row, children, tuple(strange), quotes, why)
 
 
 def _pool(clustering: dict[str, Any], anomalies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -104,7 +117,8 @@ def _pool(clustering: dict[str, Any], anomalies: Sequence[dict[str, Any]]) -> di
 def _unknown(name: str, rows: Sequence[dict[str, Any]], *, several: bool, clustering_id: str) -> ConfigError:
     words = {word: row["cluster_id"] for row in rows for word in (row["cluster_id"], row["name"])}
     hint = nearest(name, list(words)) if name else ""
-    shown = "; ".join(f"{row['cluster_id']} {row['name']}" for row in rows[:_MOST_NAMED])
+    children = [row for row in rows if row["kind"] != "parent"] or rows  # what `show` lists
+    shown = "; ".join(f"{row['cluster_id']} {row['name']}" for row in children[:_MOST_NAMED])
     close = hint if hint.startswith("did you mean") else f"{'these do' if several else 'the largest'}: {shown}"
     return ConfigError(
         "several clusters begin so" if several else f"there is no such cluster in clustering {clustering_id}",
@@ -129,11 +143,12 @@ def state_of(result: Mapping[str, Any]) -> State:
     """What a clustering says, by its `to_dict`.
 
     `cant_tell` where the novelty pool, the one test that needs no history of days, could not be tested: that is no
-    all-clear.
+    all-clear. Nor is a standing alert that could not be looked for.
     """
     if result["anomalies"] or result["silence"]:
         return "anomaly"
-    return "cant_tell" if result["pool"] is None or result["pool"]["p"] is None else "quiet"
+    untold = result["pool"] is None or result["pool"]["p"] is None or bool(result.get("unwatched"))
+    return "cant_tell" if untold else "quiet"
 
 
 def clusterings(store: Store, limit: int = 20) -> list[dict[str, Any]]:
@@ -151,13 +166,18 @@ def clusterings(store: Store, limit: int = 20) -> list[dict[str, Any]]:
 
 
 def standing_alerts(store: Store) -> list[dict[str, Any]]:
-    """The alerts that stand, without their vectors, each with how often it `fired` and when `last` (None: never)."""
+    """The alerts that stand, without their vectors, each with how often it `fired` and when `last` (None: never).
+
+    `watched` is False where it can't be looked for: other vectors made it.
+    """
+    now = static_embedder().name
     fired = {row["name"]: row for row in store.query(_FIRED)}
     return [
         {
             **{name: value for name, value in row.items() if name not in ("centroid", "ended_at")},
             "fired": fired.get(row["alert"], {}).get("fired", 0),
             "last": fired.get(row["alert"], {}).get("last"),
+            "watched": row["embedder"] == now,
         }
         for row in Clusterings(store).alerts()
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from llmclf.embedding import static_embedder
+from llmclf.errors import StoreError
 from llmclf.judges import Judge, load_judge
 from llmclf.llm.model import Model
 from llmclf.llm.runtime import Runtime
@@ -86,59 +87,106 @@ class StoredClustering(Shown):
         return replace(table, title=title, notes=(*table.notes, *more))
 
 
+ToSend = Callable[[StoredClustering], Mapping[str, Any] | None]
+"""The body that is to be sent of a clustering; None: nothing is."""
+
+
+class UnwrittenError(StoreError):
+    """What was found could not be written: `stored` holds it, with ids that are empty."""
+
+    def __init__(self, error: StoreError, stored: StoredClustering) -> None:
+        super().__init__(error.what, where=error.where, got=error.got, fix=error.fix)
+        self.stored = stored
+
+
 def cluster_stored(
     runtime: Runtime,
     *,
     since: str | datetime = "24h",
     until: str | datetime | None = None,
-    baseline: str | datetime | None = "8d",
+    baseline: str | datetime | None = "15d",
     where: Mapping[str, Any] = {},
     settings: ClusterSettings | None = None,
     refit: bool = True,
     judge: str | None = None,
     name_with: str | None = None,
+    to_send: ToSend | None = None,
     on_step: OnStep | None = None,
 ) -> StoredClustering:
     """Clusters the reasons from `since` to `until` against those from `baseline` to `since`, and writes that.
 
-    Moments are times, or ages that count back from now; `baseline` None: there is none, and so no anomaly. `where`
-    filters as `Store.reasons` does. Clusters that stay alike keep the ids and names of the last clustering with this
-    filter; `refit` False puts reasons into its clusters, in place of finding them anew. The judge `judge` reads the
+    Moments are times, or ages that count back from now, `baseline` from `since`; None: there is none, so no anomaly.
+    `where` filters as `Store.reasons` does. Clusters that stay alike keep the ids and names of the last clustering with
+    this filter; `refit` False puts reasons into its clusters and finds none anew. The judge `judge` reads the
     novelty pool and samples of each anomaly, the model `name_with` names the clusters that have no name but terms: the
     one of both that is paid. It is recorded as a run of kind `reasons`, `stopped` where a cap ended the reading.
 
     A window without any reason, where there always were some, is `silence`. ConfigError and DataError as of
     `read_input`; ConfigError or BudgetError where judge or model can't be asked, before anything is clustered.
+
+    What `to_send` gives is queued for a webhook (`alarm` sends it), together with the clustering: a kill leaves both
+    or none. UnwrittenError, which holds what was found, where the store can't be written.
     """
     step = on_step or (lambda _: None)
     settings = settings or ClusterSettings()
     reader = _checked(judge, name_with, runtime)
     step("reading reasons")
     given = read_input(runtime.store, since, until, baseline, where)
-    run_id = _start(runtime, given, settings, refit, judge, name_with)
-    with booked_on(runtime, run_id):
-        step("clustering")
-        made = _clustered(runtime, given, settings, refit)
+    look = _Look(runtime, given, settings, refit, reader, name_with, step)
+    try:
+        run_id = _start(runtime, given, settings, refit, judge, name_with)
+    except StoreError as error:
+        if reader is not None or name_with:  # what is paid must be written
+            raise
+        raise UnwrittenError(error, look.found("")) from error
+    found = None
+    try:
+        with booked_on(runtime, run_id):
+            found = look.found(run_id)
+            step("writing")
+            found = _written(found, given, runtime, to_send)
+        why = found.why_stopped
+        runtime.store.finish_run(run_id, "stopped" if why else "done", result=_figures(found), why=why)
+    except StoreError as error:
+        if found is None:
+            raise
+        raise UnwrittenError(error, found) from error
+    return found
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is to be clustered, read and named."""
+
+    runtime: Runtime
+    given: ReasonInput
+    settings: ClusterSettings
+    refit: bool
+    reader: Judge | None
+    name_with: str | None
+    step: OnStep
+
+    def found(self, run_id: str) -> StoredClustering:
+        """What is found, not written yet."""
+        runtime, given = self.runtime, self.given
+        self.step("clustering")
+        made = _clustered(runtime, given, self.settings, self.refit)
         judgments: tuple[Judgment, ...] = ()
-        if reader is not None:
-            step(f"{reader.name} is reading")
-            made, judgments = read_anomalies(made, reading_of(made, reader), runtime)
-        if name_with:
-            step(f"{name_with} is naming")
-            made, notes = named(made, naming_of(made, name_with, runtime))
+        if self.reader is not None:
+            self.step(f"{self.reader.name} is reading")
+            made, judgments = read_anomalies(made, reading_of(made, self.reader), runtime)
+        if self.name_with:
+            self.step(f"{self.name_with} is naming")
+            made, notes = named(made, naming_of(made, self.name_with, runtime))
             made = replace(made, notes=(*made.notes, *notes))
         why = cap_reached([one.error for one in judgments])
         if why:
             unread = sum(one.error is not None for one in judgments)
             made = replace(made, notes=(*made.notes, f"{counted(unread, 'reason')} not read by the judge: {why}"))
-        step("writing")
-        stored = StoredClustering(
+        return StoredClustering(
             made, "", run_id, (), given.task, given.where, given.left_out, given.silence,
             _usd(runtime, run_id, judgments), why or "",
         )  # fmt: skip
-        stored = _written(stored, given, runtime)
-    runtime.store.finish_run(run_id, "stopped" if why else "done", result=_figures(stored), why=why or "")
-    return stored
 
 
 def plan_stored(
@@ -146,7 +194,7 @@ def plan_stored(
     *,
     since: str | datetime = "24h",
     until: str | datetime | None = None,
-    baseline: str | datetime | None = "8d",
+    baseline: str | datetime | None = "15d",
     where: Mapping[str, Any] = {},
     settings: ClusterSettings | None = None,
     refit: bool = True,
@@ -251,7 +299,9 @@ def _silent(given: ReasonInput, settings: ClusterSettings) -> Clustering:
     )
 
 
-def _written(stored: StoredClustering, given: ReasonInput, runtime: Runtime) -> StoredClustering:
+def _written(
+    stored: StoredClustering, given: ReasonInput, runtime: Runtime, to_send: ToSend | None
+) -> StoredClustering:
     """The same with the ids it got in the store. What can't be finished is taken back."""
     made, clusterings = stored.clustering, Clusterings(runtime.store)
     id_ = clusterings.start(
@@ -271,9 +321,16 @@ def _written(stored: StoredClustering, given: ReasonInput, runtime: Runtime) -> 
     made = replace(made, clustering_id=id_)
     stored = replace(stored, clustering=made, clustering_id=id_)
     result = {name: value for name, value in stored.to_dict().items() if name != "anomaly_ids"}  # there are none yet
+    body = to_send(stored) if to_send else None
     try:
         clusterings.add(id_, made.reasons.column("prediction_id"), made.cluster_ids, made.novelty)
-        ids = clusterings.finish(id_, clusters=cluster_rows(made), anomalies=anomaly_rows(made), result=result)
+        ids = clusterings.finish(
+            id_,
+            clusters=cluster_rows(made),
+            anomalies=anomaly_rows(made),
+            result=result,
+            deliveries=[] if body is None else [body],
+        )
     except BaseException:
         clusterings.give_up(id_)
         raise

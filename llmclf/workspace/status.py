@@ -46,6 +46,15 @@ FROM clusterings
 WHERE clustering_id IN (SELECT max(clustering_id) FROM clusterings WHERE state = 'done' GROUP BY filter)
   AND coalesce(json_extract(result, '$.silence'), '') <> ''
 """
+_UNWATCHED = """
+SELECT clustering_id, created_at, since, until, simulated, filter, 'unwatched' AS kind, '' AS cluster_id, '' AS name,
+  reasons, conversations, NULL AS p,
+  'standing alerts not looked for: ' || (SELECT group_concat(value, ', ') FROM json_each(result, '$.unwatched'))
+    AS sentence
+FROM clusterings
+WHERE clustering_id IN (SELECT max(clustering_id) FROM clusterings WHERE state = 'done' GROUP BY filter)
+  AND json_array_length(result, '$.unwatched') > 0
+"""
 _MOST_STRANGE = 2
 """Anomalies that `next` names."""
 
@@ -84,8 +93,8 @@ def _open_sessions(store: Store) -> list[dict[str, Any]]:
 
 
 def _strange(store: Store) -> list[dict[str, Any]]:
-    """What the newest clustering of each filter found strange about the reasons, newest first."""
-    rows = store.query(_SILENT) + store.query(_STRANGE)
+    """What the newest clustering of each filter found strange about the reasons, and what it could not look for."""
+    rows = store.query(_SILENT) + store.query(_UNWATCHED) + store.query(_STRANGE)
     for row in rows:
         row["filter"], row["simulated"] = json.loads(row["filter"]), bool(row["simulated"])
         row["name"] = row["name"] or ""
@@ -152,6 +161,11 @@ def _of_anomalies(found: dict[str, Any], store: str) -> list[str]:
     """What shows the strange clusters; without a cluster's id it shows all of a clustering."""
     steps = []
     for row in found["anomalies"]:
+        if row["kind"] == "no_reason":
+            continue  # this very screen says what failed
+        if row["kind"] == "unwatched":
+            steps.append(f"llmclf reasons alerts{store}")
+            continue
         cluster = f" {row['cluster_id']}" if row["cluster_id"] else " pool" if row["kind"] == "novelty" else ""
         steps.append(f"llmclf reasons show{cluster} --in {row['clustering_id']}{store}")
     return list(dict.fromkeys(steps))[:_MOST_STRANGE]

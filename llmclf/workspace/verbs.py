@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from llmclf.errors import ConfigError, DataError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.evaluation.measure import check_choices
 from llmclf.llm.runtime import Runtime
+from llmclf.store.moments import moment_text
 from llmclf.sweeps import Plan, Progress, Surface, plan_items, run as run_sweep
 from llmclf.sweeps.money import cap_reached
 from llmclf.types import Conversation, Costs, Dataset, Item, Prediction, Predictions, Task, content_hash
@@ -290,28 +292,42 @@ def _classifier_file(name: str, runtime: Runtime, prompt: str | None) -> tuple[f
 
 
 def record(
-    prediction: Prediction, conversation: Conversation, classifier: Classifier, *, runtime: Runtime | None = None
+    prediction: Prediction,
+    conversation: Conversation,
+    classifier: Classifier,
+    *,
+    runtime: Runtime | None = None,
+    at: str | datetime | None = None,
 ) -> None:
     """Keeps in the store what a backend was told, so that `status` and `reasons` know of it: it belongs to no run.
 
     `classify` and `evaluate_classifier` do that themselves; `aclassify` does not. `runtime` is the classifier's own,
-    where it has one. It waits where the store has much to write, so an event loop calls it by `asyncio.to_thread`.
-    ConfigError where there is no runtime, StoreError where the store can't be written.
+    where it has one. `at` is when it was made, where that is not now: a time (UTC where it names no zone) or ISO text;
+    so what was predicted earlier or elsewhere is imported. The same prediction recorded twice is there twice.
+
+    It waits where the store has much to write, so an event loop calls it by `asyncio.to_thread`. ConfigError where
+    there is no runtime or `at` is no moment, StoreError where the store can't be written.
     """
     kept_by = runtime or (classifier.runtime if isinstance(classifier, LlmClassifier) else None)
     if kept_by is None:
         raise ConfigError("there is no store to keep it in", where=classifier.name, fix="give `runtime`")
-    _record(kept_by, "", {conversation.id: conversation}, Predictions([prediction]), classifier.task)
+    made_at = "" if at is None else moment_text(at, name="at")
+    _record(kept_by, "", {conversation.id: conversation}, Predictions([prediction]), classifier.task, made_at)
 
 
 def _record(
-    runtime: Runtime, run_id: str, conversations: Mapping[str, Conversation], predictions: Predictions, task: Task
+    runtime: Runtime,
+    run_id: str,
+    conversations: Mapping[str, Conversation],
+    predictions: Predictions,
+    task: Task,
+    made_at: str = "",
 ) -> None:
     """Stores predictions; the store first learns the names to look for in their quotes and rationales."""
     for conversation in conversations.values():
         runtime.store.learn(conversation)
     names = runtime.rules.reasons.fields
-    runtime.store.add_predictions(run_id, with_fields(predictions, conversations, task, names))
+    runtime.store.add_predictions(run_id, with_fields(predictions, conversations, task, names), made_at=made_at)
 
 
 def _finish(runtime: Runtime, run_id: str, predictions: Predictions, result: Mapping[str, Any] | None = None) -> None:
