@@ -49,7 +49,7 @@ def with_fields(
 def asked_with(
     conversation: Conversation, task: Task, item: Item, names: Sequence[str]
 ) -> dict[str, str | int | float | bool | None]:
-    """`turns` and `characters` that may be seen for an item, counted, so that an empty transcript shows, and metadata where there is any."""
+    """`turns` and `characters` that may be seen of an item, so that an empty one shows, and metadata by `names`."""
     turns = [turn for turn in visible_turns(conversation, task, item.turn) if not turn.is_empty]
     metadata = {name: conversation.metadata[name] for name in names if name in conversation.metadata}
     return {**metadata, "turns": len(turns), "characters": sum(len(turn.text) for turn in turns)}

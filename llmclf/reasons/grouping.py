@@ -46,7 +46,7 @@ def group(vectors: FloatMatrix, weights: Weights, *, seed: int, start: FloatMatr
     made joins the earlier kind that it is most alike, or is one of its own under SIMILARITY to all. So kinds keep their
     members: of halves of real reasons that share no conversation, 67 % (airline chats), 39, 95 and 71 % of the second's
     lie under the same id by the first's centroids; 41, 24, 90 and 56 % without. ARI by the sets below, but the last, is
-    .26, .28, .18, .41 and .49 with `start`, .28, .31, .15, .39 and .51 without: within their noise.
+    .26, .28, .18, .41 and .49 with `start`, .28, .31, .15, .39 and .51 without: ids that stay cost up to .04.
 
     Chosen by benchmarks/reasoning_groups.py on real reasons by known groups. ARI of this; of the same on TF-IDF; of
     k-means with sqrt(n/2) clusters on the vectors and on TF-IDF; of HDBSCAN on the vectors:
