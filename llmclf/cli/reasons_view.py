@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,12 +34,12 @@ _KINDS = {
 }
 
 
-class Lines:
+class Lines(ABC):
     """Something that is shown as lines, wrapped between words: what is to be copied stays whole."""
 
+    @abstractmethod
     def _lines(self) -> Iterator[tuple[str, int, str]]:
         """(text, columns it is set in, style) of each paragraph."""
-        raise NotImplementedError
 
     def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
         from rich.text import Text
