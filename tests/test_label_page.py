@@ -174,10 +174,14 @@ class Person:
         self.until(lambda: self.count.startswith(beginning))
 
     def label(self, key: str) -> None:
-        """One label by keyboard, and waits for the next case."""
-        before = self.count
+        """One label by keyboard, and waits until it counts; the minutes left may change before that."""
+        before = self.done
         self.press(key, "Enter")
-        self.until(lambda: self.count != before)
+        self.until(lambda: self.done != before)
+
+    @property
+    def done(self) -> str:
+        return self.count.partition(" of ")[0]
 
     def close_tab(self) -> None:
         self.page.close(run_before_unload=False)
@@ -420,6 +424,7 @@ def test_an_undo_whose_answer_is_lost_takes_back_one(browser: Any, served: Serve
     assert "nothing to take back" in person.page.text_content("#hint")
     for key in "123":
         person.label(key)
+    person.until_count("3 of")
     asked: list[str] = []
 
     def lost(route: Any) -> None:
