@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,13 +19,14 @@ from llmclf.classifiers.wording import (
     AnswerForm,
     Shot,
     answer_format,
+    check_prompt,
     choose_shots,
 )
 from llmclf.config import Modality
 from llmclf.errors import ConfigError, DataError, ModelError
 from llmclf.llm.model import Model, Request, Response
 from llmclf.llm.runtime import Runtime
-from llmclf.render import Prompt, Window
+from llmclf.render import Prompt, Transcript, Window
 from llmclf.stats.thresholds import ScoreScaling
 from llmclf.types import Conversation, Dataset, Item, Prediction, Predictions, Task, content_hash
 
@@ -67,8 +69,7 @@ class LlmClassifier(Classifier):
     ) -> None:
         super().__init__(task, name=name, threshold=threshold)
         self.scaling = scaling
-        if "conversation" not in prompt.placeholders:
-            raise ConfigError("the prompt has no {{conversation}}", where=f"prompt {prompt.name}")
+        check_prompt(prompt)
         self.prompt = prompt
         self.model = model
         self.runtime = runtime
@@ -146,6 +147,17 @@ class LlmClassifier(Classifier):
         self._check_beyond_the_model()
         self.runtime.check([self.model])
 
+    def check_items(self, items: Sequence[Item]) -> None:
+        """Raises DataError where the prompt shows one of the items, ConfigError where no examples were chosen yet."""
+        shown = {str(item) for item, _, _ in self.shots_} | self.prompt.shown
+        both = sorted(shown.intersection(str(item) for item in items)) if shown else []
+        if both:
+            raise DataError("items that the prompt shows as examples can't be evaluated", where=self.name, got=both[:5])
+        if self.shots and not self.shots_:
+            raise ConfigError(
+                "the examples to show were not chosen yet", where=self.name, fix="call fit(dataset) first"
+            )
+
     def fit(self, dataset: Dataset) -> LlmClassifier:
         """Chooses the examples that are shown: `shots` of them, spread over the labels, by the seed.
 
@@ -154,14 +166,32 @@ class LlmClassifier(Classifier):
         self.shots_ = ()
         if not self.shots:
             return self
+        labelled = dataset.for_task(self.task.name)
 
         def text(conversation: Conversation, turn: int | None) -> str:
-            redact = partial(self.runtime.redacted, for_others=True)
-            return parts_of(conversation, self.task, turn, Sight(self.window), redact)[0].transcript.text
+            return self.as_example(conversation, turn).text
 
-        self.shots_ = choose_shots(dataset.for_task(self.task.name), self.task, self.shots, self.seed, text, self.name)
+        self.shots_ = choose_shots(labelled, self.task, self.shots, self.seed, text, self.name)
         self.__dict__.pop("_questions", None)
         return self
+
+    def as_example(self, conversation: Conversation, turn: int | None = None) -> Transcript:
+        """The item as a prompt shows it among its examples: the window of it in words, without personal data."""
+        redact = partial(self.runtime.redacted, for_others=True)
+        return parts_of(conversation, self.task, turn, Sight(self.window), redact)[0].transcript
+
+    def with_prompt(self, prompt: Prompt, model: Model | None = None) -> LlmClassifier:
+        """The same classifier, examples included, with another prompt (and model settings).
+
+        A scaling of scores stays only where nothing changes: it was fitted to these.
+        """
+        check_prompt(prompt)
+        made = copy(self)
+        made.prompt, made.model = prompt, model or self.model
+        if (prompt.id, made.model) != (self.prompt.id, self.model):
+            made.scaling, made._is_checked = None, False
+        made.__dict__.pop("_questions", None)
+        return made
 
     def request(self, conversation: Conversation, turn: int | None = None, repeat: int = 0) -> Request:
         """The first request that would be sent for an item; nothing is."""
@@ -188,7 +218,7 @@ class LlmClassifier(Classifier):
 
         Each `repeat` from 0 is a fresh answer to the same question.
         """
-        self._check_shots(items)
+        self.check_items(items)
         for item in items:  # all of them, before the first is paid for
             holds_nothing(conversation_of(conversations, item), self.task, item)
         return Predictions(self.runtime.run(self._predict_all(conversations, items, on_done, repeat)))
@@ -211,7 +241,7 @@ class LlmClassifier(Classifier):
         """
         check_conversation(conversation)
         item = Item(conversation.id, turn)
-        self._check_shots([item])
+        self.check_items([item])
         if holds_nothing(conversation, self.task, item):
             return self.failed(item, self.empty_error, **self._route)
         await self.runtime.prepare(self.model.id)
@@ -327,13 +357,3 @@ class LlmClassifier(Classifier):
         if problems := self._beyond_the_model():
             raise ConfigError("this can't be asked", where=self.name, problems=problems)
         self._is_checked = True
-
-    def _check_shots(self, items: Sequence[Item]) -> None:
-        shown = {item for item, _, _ in self.shots_}
-        both = sorted(str(item) for item in shown.intersection(items))
-        if both:
-            raise DataError("items that the prompt shows as examples can't be evaluated", where=self.name, got=both[:5])
-        if self.shots and not self.shots_:
-            raise ConfigError(
-                "the examples to show were not chosen yet", where=self.name, fix="call fit(dataset) first"
-            )

@@ -133,12 +133,12 @@ def _reads(turns: tuple[Turn, ...], window: Window, turn: int | None, modality: 
 
 
 def _fenced(made: Transcript) -> Transcript:
-    lines = tuple((number, _fence_off(line)) for number, line in made.turns)
-    return replace(made, text=_fence_off(made.text), turns=lines)
+    lines = tuple((number, fenced_off(line)) for number, line in made.turns)
+    return replace(made, text=fenced_off(made.text), turns=lines)
 
 
-def _fence_off(text: str) -> str:
-    """Conversation text that can't open or close the tags it is put between."""
+def fenced_off(text: str) -> str:
+    """Conversation text that can't open or close the tags it is put between. Twice is the same as once."""
     return _TAG.sub(r"<\\", text)
 
 

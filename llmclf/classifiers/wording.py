@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from llmclf.errors import DataError
+from llmclf.errors import ConfigError, DataError
 from llmclf.llm.model import Media, Message
 from llmclf.render import Prompt
 from llmclf.types import Conversation, Dataset, Example, Item, Task
@@ -17,6 +17,9 @@ AnswerForm = Literal["explained", "label"]
 Shot = tuple[Item, str, str]
 """(item, its text, its label) of an example that the prompt shows."""
 
+FILLED = frozenset({"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"})
+"""The placeholders that a classifier's prompt may have."""
+
 _FORMS: dict[AnswerForm, str] = {
     "explained": """Answer with one JSON object and nothing else:
 {"evidence": [{"turn": 3, "quote": "words copied from that turn"}], "rationale": "one or two sentences", \
@@ -25,6 +28,12 @@ Quote word for word. Give no evidence where there is nothing to quote. `confiden
 label, from 0 to 1.""",
     "label": "Answer with the letter of one label and nothing else.",
 }
+
+
+def check_prompt(prompt: Prompt) -> None:
+    """ConfigError where a classifier's prompt has no place for the conversation."""
+    if "conversation" not in prompt.placeholders:
+        raise ConfigError("the prompt has no {{conversation}}", where=f"prompt {prompt.name}")
 
 
 def answer_format(form: AnswerForm) -> str:
@@ -46,8 +55,23 @@ def fixed_values(task: Task, form: AnswerForm, shots: Sequence[Shot]) -> dict[st
         "label_names": "\n".join(heads),
         "target": task.target,
         "answer_format": answer_format(form),
-        "examples": "\n\n".join(_shot_text(task, form, text, label) for _, text, label in shots),
+        "examples": "\n\n".join(example_text(text, label_answer(task, form, label)) for _, text, label in shots),
     }
+
+
+def example_text(text: str, answer: str) -> str:
+    """An example as a prompt shows it: the conversation's text, and what is to be answered."""
+    return f"<example>\n{text}\n</example>\nAnswer: {answer}"
+
+
+def label_answer(task: Task, form: AnswerForm, label: str) -> str:
+    """The answer of an example of which the label alone is known: its letter, or a sentence."""
+    return letter_of(task, label) if form == "label" else f'its label is "{label}"'
+
+
+def letter_of(task: Task, label: str) -> str:
+    """The letter that stands for a label: A for the task's first."""
+    return chr(ord("A") + task.label_names.index(label))
 
 
 def about_turn(turn: int | None) -> str:
@@ -103,9 +127,3 @@ def _spread(dataset: Dataset, task: Task, count: int, seed: int) -> list[Example
                     chosen.append(example)
                     break
     return chosen[:count]
-
-
-def _shot_text(task: Task, form: AnswerForm, text: str, label: str) -> str:
-    letter = chr(ord("A") + task.label_names.index(label))
-    said = letter if form == "label" else f'its label is "{label}"'
-    return f"<example>\n{text}\n</example>\nAnswer: {said}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llmclf.render.tables import counted
 from llmclf.stats import LARGEST_SHARE, LEAST_POSITIVES, Sampling
-from llmclf.types import Costs, ErrorInfo, Estimate, Task
+from llmclf.types import Costs, Dataset, ErrorInfo, Estimate, Task, item_hash
 
 _LONGEST_MESSAGE = 160
 
@@ -38,6 +38,19 @@ def about_data(sources: Mapping[str, int], simulated: bool, n: int, n_groups: in
             f"Intervals count {counted(n_groups, 'group')}, not {n:,} items: items of a group are not independent."
         )
     return notes
+
+
+def about_prompt(dataset: Dataset, learned_from: frozenset[str]) -> list[str]:
+    """How many of the items the prompt was optimized by, from their `item_hash`."""
+    if not learned_from:
+        return []
+    own = [item_hash(dataset.conversation(each), each.turn) in learned_from for each in dataset.examples]
+    if not any(own):
+        return []
+    return [
+        f"{sum(own)} of {counted(len(own), 'item')} were used to optimize the prompt (train or validation): the "
+        "figures are flattering. Ask items that it has not seen."
+    ]
 
 
 def about_design(why_not: str, costs: Costs, prevalence: Estimate, unanswered: int) -> list[str]:

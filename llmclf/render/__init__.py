@@ -2,6 +2,7 @@
 
 conversation   a conversation, or the part of it one may see, as numbered lines
 prompt         text files with {{placeholders}}, filled in one pass
+provenance     what the file beside an optimized prompt says of its origin
 redaction      personal data out, before sending and before storing
 tables         figures for a terminal
 rates          shares as short texts
@@ -9,6 +10,6 @@ pages          one file that works offline, for reports and verdicts
 """
 
 from llmclf.render.conversation import Transcript, Window, transcript, visible_turns
-from llmclf.render.prompt import Prompt, load_prompt
+from llmclf.render.prompt import Prompt, escaped, load_prompt
 
-__all__ = ["Prompt", "Transcript", "Window", "load_prompt", "transcript", "visible_turns"]
+__all__ = ["Prompt", "Transcript", "Window", "escaped", "load_prompt", "transcript", "visible_turns"]

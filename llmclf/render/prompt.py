@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from llmclf.config import files
 from llmclf.config.loading import as_folder
 from llmclf.errors import ConfigError, nearest
+from llmclf.render.provenance import read_provenance
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_NAME = r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}"
+_HEADING = r"=== (?:system|user) ===[^\S\n]*$"
+_PLACEHOLDER = re.compile(rf"(?<!\\){_NAME}")
 _PART = re.compile(r"^=== (system|user) ===\s*$", re.MULTILINE)
+_ACTS = re.compile(rf"(?={_NAME})|^(?=\\*{_HEADING})", re.MULTILINE)
+"""The places where a backslash makes literal what follows."""
+_HEADED = re.compile(rf"^(?={_HEADING})", re.MULTILINE)
+_FILLS = re.compile(rf"(?P<literal>\\{_NAME}|^\\(?=\\*{_HEADING}))|{_NAME}", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The text of a prompt file. Parts are headed `=== system ===` and `=== user ===`.
+    r"""The text of a prompt file. Parts are headed `=== system ===` and `=== user ===`.
 
     Filling is one pass: a value that itself holds `{{question}}` stays as it is, so no
-    conversation can pull another value in.
+    conversation can pull another value in. A backslash right before `{{question}}`, or before a
+    heading, makes it literal and is taken away.
+
+    >>> Prompt("p", r"{{a}} \{{a}}").fill({"a": "1"})
+    [('user', '1 {{a}}')]
     """
 
     name: str
     text: str
+    shown: frozenset[str] = field(default=frozenset(), compare=False)
+    """The items that its examples show: they can't be evaluated with it."""
+    learned_from: frozenset[str] = field(default=frozenset(), compare=False)
+    """`item_hash` of each item that it was optimized or chosen by."""
 
     @cached_property
     def sha256(self) -> str:
@@ -40,7 +55,7 @@ class Prompt:
 
     @cached_property
     def placeholders(self) -> frozenset[str]:
-        """The names in double braces."""
+        """The names in double braces, but for literal ones."""
         return frozenset(_PLACEHOLDER.findall(self.text))
 
     def fill(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -56,13 +71,14 @@ class Prompt:
                 got=unknown,
                 fix=nearest(unknown[0], sorted(values)),
             )
-        return [(role, _PLACEHOLDER.sub(lambda match: values[match[1]], text)) for role, text in self._parts]
+        return [(role, _filled(text, values)) for role, text in self.parts]
 
     @cached_property
-    def _parts(self) -> list[tuple[str, str]]:
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """(role, template) of each part, in order; ConfigError where text stands before the first."""
         pieces = _PART.split(self.text)
         if len(pieces) == 1:
-            return [("user", self.text.strip())]
+            return (("user", self.text.strip()),)
         if pieces[0].strip():
             raise ConfigError(
                 "text stands before the first part",
@@ -70,10 +86,31 @@ class Prompt:
                 got=pieces[0].strip()[:40],
                 fix="start the file with === system === or === user ===",
             )
-        return [(role, text.strip()) for role, text in zip(pieces[1::2], pieces[2::2], strict=True)]
+        return tuple((role, text.strip()) for role, text in zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def escaped(text: str) -> str:
+    r"""`text` for a prompt file, on lines of its own: nothing in it is filled or opens a part.
+
+    >>> print(escaped("Say {{question}}"))
+    Say \{{question}}
+    """
+    return _ACTS.sub(r"\\", text)
+
+
+def restricted(template: str, names: Collection[str]) -> str:
+    """`template` in which no placeholder acts but `names`, and no line opens a part: all others are literal."""
+    only = _PLACEHOLDER.sub(lambda match: match[0] if match[1] in names else "\\" + match[0], template)
+    return _HEADED.sub(r"\\", only)
 
 
 def load_prompt(name: str, workspace: str | Path | None = None) -> Prompt:
-    """The prompt `name`: prompts/NAME.txt, or a path."""
+    """The prompt `name`: prompts/NAME.txt, or a path; with what the NAME.json beside it says of its origin."""
     found = files.find("prompt", name, as_folder(workspace))
-    return Prompt(found.name, files.read_text(found.path))
+    text = files.read_text(found.path)
+    shown, learned_from = read_provenance(found.path.with_suffix(".json"))
+    return Prompt(found.name, text, shown, learned_from)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _FILLS.sub(lambda match: match["literal"][1:] if match["literal"] else values[match[3]], text)

@@ -3,7 +3,7 @@
     conversation   Conversation, Turn, Event, Attachment
     task           Task, Label, Rule, FailureMode, Guideline
     costs          Costs
-    dataset        Item, Annotation, Example, Stratum, Design, Dataset
+    dataset        Item, Annotation, Example, Stratum, Design, Dataset; item_hash
     groups         groups_of: which examples hang together
     estimate       Estimate
     evidence       Evidence
@@ -36,6 +36,7 @@ from llmclf.types.dataset import (
     Source,
     Stratum,
     dataset_of,
+    item_hash,
 )
 from llmclf.types.estimate import Estimate
 from llmclf.types.evidence import Evidence
@@ -117,5 +118,6 @@ __all__ = [
     "dataset_of",
     "groups_of",
     "is_flagged",
+    "item_hash",
     "said_label",
 ]

@@ -27,6 +27,11 @@ class Item(NamedTuple):
         return self.conversation_id if self.turn is None else f"{self.conversation_id}[{self.turn}]"
 
 
+def item_hash(conversation: Conversation, turn: int | None = None) -> str:
+    """Sha256 of an item's words: the same under any id of its conversation."""
+    return content_hash([conversation.content_hash, turn])
+
+
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """A part of the population that was sampled by itself."""
