@@ -29,6 +29,7 @@ from llmclf.config.model_schemas import (
     WeightsTable,
     WorkspaceFile,
 )
+from llmclf.config.optimization_schemas import OptimizationFile
 from llmclf.config.parts import Media, Modality, Thinking
 from llmclf.config.schemas import (
     ClassifierFile,
@@ -56,6 +57,7 @@ __all__ = [
     "Modality",
     "ModelRow",
     "ModelsFile",
+    "OptimizationFile",
     "PaceRow",
     "PriceRow",
     "PricesFile",

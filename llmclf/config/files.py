@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from llmclf.config import judge_schemas, model_schemas, schemas
+from llmclf.config import judge_schemas, model_schemas, optimization_schemas, schemas
 from llmclf.config.mistakes import validated
 from llmclf.errors import ConfigError, nearest
 
@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[str, str, Any]] = {
     "classifier": ("configs/classifiers", ".toml", schemas.ClassifierFile),
     "dataset": ("configs/datasets", ".toml", schemas.DatasetFile),
     "sweep": ("configs/sweeps", ".toml", schemas.SweepFile),
+    "optimization": ("configs/optimizations", ".toml", optimization_schemas.OptimizationFile),
     "judge": ("judges", ".toml", judge_schemas.JudgeFile),
     "models": ("configs", ".toml", model_schemas.ModelsFile),
     "prices": ("configs", ".toml", model_schemas.PricesFile),

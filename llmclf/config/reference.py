@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmclf.config import judge_schemas as judges, model_schemas as models, reference_examples as examples, schemas
+from llmclf.config import (
+    judge_schemas as judges,
+    model_schemas as models,
+    optimization_schemas as optimizations,
+    reference_examples as examples,
+    schemas,
+)
 from llmclf.config.parts import Part
 
 _NAME_PATTERN = "^[A-Za-z0-9_]"
@@ -201,6 +207,17 @@ _BLOCKS = (
             ("[limits]", schemas.LimitsTable),
         ),
         examples.SWEEP,
+    ),
+    _Block(
+        "## configs/optimizations/NAME.toml",
+        "[optimization.md](optimization.md) says what becomes of it, and what of it is for a judge.",
+        (
+            ("", optimizations.OptimizationFile),
+            ("[parts]", optimizations.PartsTable),
+            ("[reflection]", optimizations.ReflectionTable),
+            ("[budget]", optimizations.OptimizationBudget),
+        ),
+        examples.OPTIMIZATION,
     ),
     _Block(
         '## judges/NAME.toml\n\nOne of three kinds, by its `kind`.\n\n### A judge that asks a model: kind = "llm"',

@@ -274,6 +274,31 @@ p95_seconds = 8.0
 flags_per_day = 100
 """
 
+OPTIMIZATION = """
+# configs/optimizations/late_order.toml
+version = 1
+classifier = "late_order"
+dataset = "late_order"
+optimizer = "gepa"
+prompt = "late_order/optimized"
+seed = 7
+
+[reflection]
+model = "openai/gpt-5.4"
+thinking = "medium"
+
+[budget]
+task_usd = 4.0
+reflection_usd = 1.0
+
+[costs]
+missed_usd = 40.0
+prevalence = 0.005
+
+[settings]
+max_metric_calls = 1_500
+"""
+
 JUDGE = """
 # judges/polite.toml
 version = 1

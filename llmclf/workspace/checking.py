@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
+from llmclf.classifiers.wording import FILLED
 from llmclf.config import (
     DatasetFile,
     LlmFile,
@@ -30,12 +31,13 @@ from llmclf.llm.prices import map_entry
 from llmclf.llm.routes.litellm_map import nearest_models
 from llmclf.llm.rules import check_allowed
 from llmclf.llm.runtime import Runtime
+from llmclf.optimization.reflection import check_prompt as check_reflection_prompt
 from llmclf.render import load_prompt
 from llmclf.types import Task
 from llmclf.workspace import cluster_naming
+from llmclf.workspace.optimization_checks import check_optimization, optimization_note
 
 _ROW = """[models."{model}"] with route = "litellm" (or "http") in configs/models.toml"""
-_FILLED = {"question", "labels", "label_names", "target", "answer_format", "examples", "conversation", "item"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def check_workspace(workspace: Path | None) -> list[Checked]:
     """
     found = [
         (kind, files.find(kind, name, workspace))
-        for kind in ("task", "prompt", "dataset", "classifier", "sweep", "judge")
+        for kind in ("task", "prompt", "dataset", "classifier", "sweep", "judge", "optimization")
         for name in files.listing(kind, workspace)
     ]
     own = [(kind, file) for kind, file in found if file.origin == "workspace"]
@@ -102,13 +104,14 @@ def kind_of(path: Path) -> str:
         return path.stem
     if path.suffix == ".txt":
         return "prompt"
-    for kind in ("task", "classifier", "dataset", "sweep", "judge"):
+    for kind in ("task", "classifier", "dataset", "sweep", "optimization", "judge"):
         if f"{kind}s" in path.parts:
             return kind
     raise ConfigError(
         "can't tell what kind of file this is",
         where=str(path),
-        fix="keep it in configs/tasks, configs/classifiers, configs/datasets, configs/sweeps, judges or prompts",
+        fix="keep it in configs/tasks, configs/classifiers, configs/datasets, configs/sweeps, configs/optimizations, "
+        "judges or prompts",
     )
 
 
@@ -120,6 +123,9 @@ def _checked(kind: str, name: str, path: Path, workspace: Path | None) -> Checke
         "classifier": lambda root: _check_classifier(name, root),
         "sweep": lambda root: _check_sweep(name, root),
         "judge": lambda root: _check_judge(name, root),
+        "optimization": lambda root: check_optimization(
+            name, root, lambda model: _check_asked(model, root), unwritten=True
+        ),
     }
     problem = _problem_of(checks[kind], workspace)
     say = _NOTES.get(kind)
@@ -139,8 +145,11 @@ def _check_prompt(name: str, workspace: Path | None) -> None:
     if CASE in prompt.placeholders:
         check_judge_prompt(prompt)
         return
-    names_clusters = name.startswith("reasons/")
-    filled, needed = (cluster_naming.FILLED, "group") if names_clusters else (_FILLED, "conversation")
+    folder = Path(name).parent.name  # of a name as well as of a path
+    if folder == "optimization" or "instruction" in prompt.placeholders:
+        check_reflection_prompt(prompt)
+        return
+    filled, needed = (cluster_naming.FILLED, "group") if folder == "reasons" else (FILLED, "conversation")
     unknown = sorted(prompt.placeholders - filled)
     if unknown:
         raise ConfigError(
@@ -244,9 +253,15 @@ def _check_judge(name: str, workspace: Path | None) -> None:
     with Runtime(workspace=workspace) as runtime:
         members = make_judge(found.name, file, runtime, workspace).members
         for model in [member.model for member in members if isinstance(member, LlmJudge)]:
-            _check_model(model.id, workspace)
-            if problems := _row_refuses(model, runtime):
-                raise ConfigError("its model can't do this", where=name, problems=problems)
+            _check_asked(model, workspace, name)
+
+
+def _check_asked(model: Model, workspace: Path | None, where: str = "") -> None:
+    """ConfigError where a model is not known, or its row says that it can't do what is asked of it."""
+    _check_model(model.id, workspace)
+    with Runtime(workspace=workspace) as runtime:
+        if problems := _row_refuses(model, runtime):
+            raise ConfigError("its model can't do this", where=where, problems=problems)
 
 
 def _row_refuses(model: Model, runtime: Runtime) -> list[str]:
@@ -292,4 +307,8 @@ def _sweep_note(name: str, workspace: Path | None) -> str:
     return "" if dataset.labels else f"its dataset {file.dataset!r} has no labels yet: llmclf data sample --help"
 
 
-_NOTES: dict[str, Callable[[str, Path | None], str]] = {"sweep": _sweep_note, "task": _task_note}
+_NOTES: dict[str, Callable[[str, Path | None], str]] = {
+    "sweep": _sweep_note,
+    "task": _task_note,
+    "optimization": optimization_note,
+}

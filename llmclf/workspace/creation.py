@@ -1,4 +1,4 @@
-"""Write a workspace of the user's own: task, prompt, keyword rules, classifiers, sweep, and what to edit."""
+"""Write a workspace of the user's own: task, prompt, classifiers, sweep, optimization, and what to edit."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def _texts(new: NewWorkspace) -> dict[str, str]:
         f"configs/classifiers/{name}.toml": _LLM.format(name=name),
         f"configs/datasets/{name}.toml": _DATASET.format(name=name),
         f"configs/sweeps/{name}.toml": _SWEEP.format(name=name),
+        f"configs/optimizations/{name}.toml": _OPTIMIZATION.format(name=name),
         "data/conversations.jsonl": _example_conversation(new),
         "README.md": _readme(new),
         "configs/columns.toml": _COLUMNS,
@@ -277,6 +278,33 @@ reviewer_usd_per_hour = 48.0
 prevalence = 0.005
 """
 
+_OPTIMIZATION = """\
+# A better prompt, found with your labels and kept only where a test on labels that nothing learned from shows it.
+#   llmclf optimize {name} --plan     then     llmclf optimize {name}
+version = 1
+classifier = "{name}"
+dataset = "{name}"
+optimizer = "gepa"                # "labeled-few-shot" and "bootstrap" need no [reflection]
+prompt = "{name}/v2"              # the file that is written; it must not be there yet
+demonstrations = 8                # at most; they are conversations of yours. 0: none
+seed = 7
+
+[reflection]                      # reads conversations and what was wrong, and writes instructions
+model = "openai/gpt-5.4"
+thinking = "medium"
+
+[budget]                          # neither is ever passed
+task_usd = 5.00
+reflection_usd = 2.00
+
+[costs]
+missed_usd = 40.0
+false_alarm_usd = 2.0
+review_minutes = 1.5
+reviewer_usd_per_hour = 48.0
+prevalence = 0.005
+"""
+
 _README = """\
 # {name}
 
@@ -299,7 +327,9 @@ _README = """\
 7. `llmclf evaluate {name}_probe --dataset {name}`: trains and tests by cross-validation.
 8. `configs/classifiers/{name}.toml` and `prompts/{name}/v1.txt`: a vendor's model. `llmclf sweep plan {name}` says
    what a comparison costs before it is bought.
-9. Once it answers real traffic: `llmclf reasons anomalies`, each day, says which reasons it never gave before, such as
+9. `configs/optimizations/{name}.toml`: a better prompt from your labels. `llmclf optimize {name} --plan` says what the
+   search costs; it writes a prompt only where that is shown to be better.
+10. Once it answers real traffic: `llmclf reasons anomalies`, each day, says which reasons it never gave before, such as
    that there was no conversation to read. `[reasons]` in `llmclf.toml` has the settings.
 
 `llmclf check` validates every file here; `llmclf status` says where you stand.
