@@ -1,0 +1,51 @@
+"""Which candidate of a search goes to the test, and how the candidates look side by side."""
+
+from __future__ import annotations
+
+import difflib
+
+from llmclf.optimization.book import Book, Tried
+from llmclf.optimization.candidate import prompt_of
+from llmclf.optimization.result import Row
+from llmclf.render import Prompt
+
+
+def chosen(book: Book) -> Tried | None:
+    """The candidate with the best mean score on validation; None unless that is above the parent's."""
+    best = book.best()
+    return None if best is book.parent else best
+
+
+def named(tried: Tried, parent: Prompt, name: str) -> Prompt:
+    """The candidate's prompt under the name it is written by, with the items that it shows."""
+    return prompt_of(tried.candidate, parent, name)
+
+
+def rows_of(book: Book) -> tuple[Row, ...]:
+    """Every candidate with its figures on validation: best first, then those that were not tried in full."""
+    complete = book.complete()
+    others = [one for one in book.tried if one not in complete]
+    return tuple(_row(book, one) for one in [*complete, *others])
+
+
+def difference(old: Prompt, new: Prompt) -> str:
+    """Unified, line by line; empty where they are the same."""
+    lines = difflib.unified_diff(old.text.splitlines(), new.text.splitlines(), old.name, new.name, lineterm="", n=2)
+    return "\n".join(lines)
+
+
+def _row(book: Book, one: Tried) -> Row:
+    score, keys = book.mean(one), book.parts.validation
+    answered = [(book.student.instances[key], one.answered[key]) for key in keys if key in one.answered]
+    found = [said.error is None and said.flagged for instance, said in answered if instance.positive]
+    return Row(
+        one.origin,
+        one.prompt.id,
+        None if score is None else book.objectives["validation"].mean_loss(book.scores(one)),
+        score,
+        sum(found) / len(found) if found and score is not None else None,
+        len(one.candidate.demonstrations),
+        one.input_tokens,
+        sum(said.error is not None for _, said in answered),
+        one.refused,
+    )
