@@ -43,6 +43,7 @@ _HOMES = {
     "load_dataset": "llmclf.data.loading",
     "load_judge": "llmclf.judges.loading",
     "load_task": "llmclf.config",
+    "optimize": "llmclf.workspace.optimizing",
     "record": "llmclf.workspace.verbs",
     "sweep": "llmclf.workspace.verbs",
     "train": "llmclf.workspace.verbs",

@@ -24,6 +24,7 @@ from llmclf.types import (
 )
 from llmclf.workspace.comparing import compare as compare
 from llmclf.workspace.judging import judge as judge
+from llmclf.workspace.optimizing import optimize as optimize
 from llmclf.workspace.session_reports import calibrate as calibrate
 from llmclf.workspace.verbs import (
     classify as classify,

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_names_are_few_and_sorted() -> None:
-    """At most 30 names, in order, each of which can be had."""
+    """At most 32 names, in order, each of which can be had: the verbs of DESIGN, and `train` and `record`."""
     assert list(llmclf.__all__) == sorted(llmclf.__all__)
-    assert len(llmclf.__all__) <= 30
+    assert len(llmclf.__all__) <= 32
     for name in llmclf.__all__:
         assert getattr(llmclf, name) is not None
 

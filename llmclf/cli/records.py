@@ -108,6 +108,8 @@ def forget(
         typer.echo(f"alert {name}: ended, as too few conversations are left of what it was made of")
     for path in found.datasets:
         typer.echo(f"{path}: still holds it; delete its line there, and its labels in the labels file beside it")
+    for path in found.prompts:
+        typer.echo(f"{path}: shows it; delete the prompt, or the example in it, and what uses it")
     if found.is_nothing:
         tell(f"store and anchors hold nothing of {conversation!r}")
 

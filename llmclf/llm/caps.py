@@ -13,6 +13,12 @@ from llmclf.store.leases import ALIVE_SECONDS, Cap, Leased, Wanted
 Period = Literal["month", "day", "hour"]
 Clock = Callable[[], datetime]
 
+INPUTS_CAPS = {
+    "sweep": "budget_usd of the sweep",
+    "optimize": "budget.task_usd of the optimization",
+    "reflection": "budget.reflection_usd of the optimization",
+}
+"""Kinds of caps over all executions of the same inputs, as people set them."""
 BEAT_SECONDS = 10.0
 """How often an owner that holds room says that it lives."""
 _SURE_SECONDS = ALIVE_SECONDS - 5.0  # room is not used any more when it was last renewed so long ago
@@ -45,9 +51,9 @@ def window_caps(limits: Mapping[Period, int], now: datetime) -> tuple[Cap, ...]:
     )
 
 
-def inputs_cap(inputs_hash: str, cap_nano: int) -> Cap:
-    """The cap of a sweep: over all executions of the same inputs."""
-    return Cap(f"sweep:{inputs_hash}", cap_nano, inputs_hash=inputs_hash)
+def inputs_cap(inputs_hash: str, cap_nano: int, kind: str = "sweep") -> Cap:
+    """The cap of a sweep, or of another kind in `INPUTS_CAPS`: over all executions of the same inputs."""
+    return Cap(f"{kind}:{inputs_hash}", cap_nano, inputs_hash=inputs_hash)
 
 
 @dataclass(slots=True, eq=False)
@@ -271,8 +277,7 @@ def refusal_text(leased: Leased, nano: int) -> tuple[str, str]:
     assert refusal is not None
     name, _, window = refusal.cap.scope.partition(":")
     total, left = refusal.cap.cap_nano / 1e9, refusal.left_nano / 1e9
-    cap = "budget_usd of the sweep" if name == "sweep" else f"usd_per_{name} ({window})"
-    fix = (
-        "raise it and run again; what is done is kept" if name == "sweep" else f"wait for the next {name}, or raise it"
-    )
+    own = INPUTS_CAPS.get(name, "")
+    cap = own or f"usd_per_{name} ({window})"
+    fix = "raise it and run again; what is done is kept" if own else f"wait for the next {name}, or raise it"
     return f"the call may cost ${nano / 1e9:.6f} and ${left:.6f} of the ${total:g} {cap} is left", fix

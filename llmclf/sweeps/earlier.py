@@ -37,9 +37,9 @@ def predictions_earlier(store: Store, cell: Cell, dataset: Dataset) -> Predictio
     return Predictions(found[item] for item in items)
 
 
-def earlier_runs(store: Store, inputs_hash: str) -> list[str]:
-    """Ids of the sweeps that were executed with the same inputs, finished or not."""
-    rows = store.query("SELECT run_id FROM runs WHERE kind = ? AND inputs_hash = ?", [KIND, inputs_hash])
+def earlier_runs(store: Store, inputs_hash: str, kind: str = KIND) -> list[str]:
+    """Ids of the runs of a kind that were executed with the same inputs, finished or not."""
+    rows = store.query("SELECT run_id FROM runs WHERE kind = ? AND inputs_hash = ?", [kind, inputs_hash])
     return [str(row["run_id"]) for row in rows]
 
 
@@ -51,6 +51,6 @@ def spent_by(store: Store, run_ids: list[str]) -> int:
     return spent.settled + spent.reserved_unsettled
 
 
-def spent_earlier(store: Store, inputs_hash: str) -> int:
+def spent_earlier(store: Store, inputs_hash: str, kind: str = KIND) -> int:
     """`spent_by` of every execution with the same inputs."""
-    return spent_by(store, earlier_runs(store, inputs_hash))
+    return spent_by(store, earlier_runs(store, inputs_hash, kind))

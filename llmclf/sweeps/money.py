@@ -10,9 +10,9 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from llmclf.llm.budget import Budget
-from llmclf.llm.caps import Period, inputs_cap, window_caps
+from llmclf.llm.caps import INPUTS_CAPS, Period, inputs_cap, window_caps
 from llmclf.llm.runtime import Runtime
-from llmclf.sweeps.earlier import earlier_runs, spent_by
+from llmclf.sweeps.earlier import KIND, earlier_runs, spent_by
 from llmclf.types import ErrorInfo
 
 _BOOKED: WeakKeyDictionary[Budget, set[str]] = WeakKeyDictionary()
@@ -37,14 +37,19 @@ def capped(runtime: Runtime, budget_usd: float | None, inputs_hash: str) -> Iter
     other processes spend on them at the same time. It is lifted afterwards; what was spent stays
     booked on the runtime.
     """
+    charge_earlier(runtime, inputs_hash, KIND)
+    cap = None if budget_usd is None else inputs_cap(inputs_hash, round(budget_usd * 1e9))
+    with nullcontext() if cap is None else runtime.budget.under(cap):
+        yield
+
+
+def charge_earlier(runtime: Runtime, inputs_hash: str, kind: str) -> None:
+    """Books on the runtime's budget what earlier executions of the same inputs spent, once."""
     budget = runtime.budget
     booked = _BOOKED.setdefault(budget, set())
-    runs = earlier_runs(runtime.store, inputs_hash)
+    runs = earlier_runs(runtime.store, inputs_hash, kind)
     budget.charge(spent_by(runtime.store, [run_id for run_id in runs if run_id not in booked]))
     booked.update(runs)
-    own = nullcontext() if budget_usd is None else budget.under(inputs_cap(inputs_hash, round(budget_usd * 1e9)))
-    with own:
-        yield
 
 
 def book(runtime: Runtime, run_id: str) -> None:
@@ -83,8 +88,9 @@ def cap_reached(errors: Iterable[ErrorInfo | None]) -> str:
     period = _PERIOD.search(first)
     if period is not None:
         return f"{period[0]} of llmclf.toml was reached; wait for the next {period[1]} or raise it, and run again"
-    if "budget_usd of the sweep" in first:
-        return "budget_usd of the sweep was reached; raise it and run again"
+    own = next((name for name in INPUTS_CAPS.values() if name in first), "")
+    if own:
+        return f"{own} was reached; raise it and run again"
     if " of the cap is left" in first:
         return "max_usd (--max-usd) was reached; raise it and run again"
     return first  # no cap's end: a bill above its worst case, or a process that stood still

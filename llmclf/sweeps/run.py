@@ -87,9 +87,11 @@ def _checked_classifiers(inputs: Inputs, runtime: Runtime) -> dict[str, Classifi
     asking = [classifier for classifier in classifiers.values() if isinstance(classifier, LlmClassifier)]
     runtime.check(classifier.model for classifier in asking)
     first = next((e for e in inputs.dataset.examples if not inputs.dataset.conversation(e).is_empty), None)
+    items = [example.item for example in inputs.dataset.examples]
     problems = []
     for classifier in asking:
         try:
+            classifier.check_items(items)
             if first is not None:
                 classifier.request(inputs.dataset.conversation(first), first.turn)  # can the prompt be filled?
         except LlmclfError as error:

@@ -15,7 +15,7 @@ from llmclf.llm.prices import Price
 from llmclf.llm.runtime import Runtime
 from llmclf.render.tables import counted, usd_text
 from llmclf.sweeps.inputs import Inputs
-from llmclf.types import content_hash
+from llmclf.types import Dataset, Task, content_hash
 
 _UNKNOWN = "not known"
 _NO_COMMIT = "not known: there was no git working tree"
@@ -28,6 +28,7 @@ _RATES = {
     "reasoning_usd_per_million": "reasoning",
 }
 """Prices of a model in a card, and how people call them."""
+_PARTS = ("train", "test")
 
 
 def make_run_card(
@@ -45,22 +46,8 @@ def make_run_card(
     prompts, prices = _prompts_and_prices(classifiers, runtime)
     dataset = inputs.dataset
     return {
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs_hash": inputs.inputs_hash,
-        "dataset": {
-            "name": dataset.name,
-            "sha256": dataset.content_hash,
-            "items": len(dataset),
-            "positives": inputs.positives,
-            "design": dataset.design.kind,
-            "note": dataset.design.note,
-            "synthetic": dataset.is_synthetic,
-        },
-        "task": {
-            "name": inputs.task.name,
-            "sha256": content_hash(inputs.task),
-            "guideline": inputs.task.guideline.version,
-        },
+        **came_from(dataset, inputs.task, git_sha=git_sha, versions=versions),
         "config_sha256": content_hash(inputs.config),
         "cells": {cell.label: cell.cell_id for cell in inputs.cells},
         "prompts": prompts,
@@ -71,6 +58,26 @@ def make_run_card(
         "plans": {
             cell.label: cell.plan.note for cell in inputs.cells if cell.plan is not None and cell.plan.name != STANDARD
         },
+    }
+
+
+def came_from(dataset: Dataset, task: Task, *, git_sha: str, versions: Mapping[str, str]) -> dict[str, Any]:
+    """What a run card says of every run that has labels: when, data, task, commit, versions and machine, as JSON.
+
+    `dataset` is the labelled part; `git_sha` is as in `make_run_card`.
+    """
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": {
+            "name": dataset.name,
+            "sha256": dataset.content_hash,
+            "items": len(dataset),
+            "positives": dataset.labels(task.name).count(task.target),
+            "design": dataset.design.kind,
+            "note": dataset.design.note,
+            "synthetic": dataset.is_synthetic,
+        },
+        "task": {"name": task.name, "sha256": content_hash(task), "guideline": task.guideline.version},
         "git": {"sha": git_sha.removesuffix("+dirty"), "dirty": git_sha.endswith("+dirty")} if git_sha else None,
         "versions": dict(versions),
         "machine": {
@@ -154,6 +161,7 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seed", str(card.get("seed", _UNKNOWN))
     if card.get("folds"):
         yield "folds", f"{card['folds']}, held out by {', '.join(card.get('hold_out', []))}"
+    yield from _about_training(card)
     for model, price in card.get("prices", {}).items():
         yield "price", f"{model}: {_price_text(price)}"
     for label, note in card.get("plans", {}).items():
@@ -166,6 +174,15 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         billed = card["possibly_billed"]
         maybe = f"; {billed} more may have been billed" if billed else ""
         yield "paid now", f"{usd_text(card['spent_usd'])} for {counted(card['calls'], 'call')}{maybe}"
+
+
+def _about_training(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of a card of `llmclf retrain`: what was learned from, and what came of it."""
+    if parts := card.get("parts"):
+        counts = (f"{name} {parts[name]['items']:,} ({counted(parts[name]['targets'], 'target')})" for name in _PARTS)
+        yield "parts", f"{', '.join(counts)} {parts['sha256']}"
+    if card.get("weights"):
+        yield "weights", f"{card['weights']}, compared with {card['running'] or 'none'}"
 
 
 def _about_dataset(dataset: Mapping[str, Any]) -> Iterator[str]:

@@ -15,9 +15,10 @@ from llmclf.data.loading import load_dataset
 from llmclf.data.sample import take
 from llmclf.errors import ConfigError, LlmclfError, nearest
 from llmclf.evaluation.comparison import Comparison, compare as compare_predictions, mixed
+from llmclf.evaluation.notes import about_prompt
 from llmclf.llm.plans import STANDARD
 from llmclf.llm.runtime import Runtime
-from llmclf.render import Prompt
+from llmclf.render import Prompt, load_prompt
 from llmclf.sweeps import Plan
 from llmclf.types import Costs, Dataset, Prediction, Predictions, Task
 from llmclf.workspace.run_results import RunResult, find_run, run_result
@@ -152,7 +153,7 @@ def compare_sides(
         made,
         settings=_changed(*ran),
         prompt_diff=_diff(ran[0].prompt, ran[1].prompt),
-        notes=(*made.notes, *_notes(sides, ran)),
+        notes=(*made.notes, *_notes(sides, ran), *_learned(sides, ran, runtime)),
     )
 
 
@@ -305,3 +306,16 @@ def _notes(sides: Sides, ran: tuple[_Ran, _Ran]) -> list[str]:
         if one.unknown:
             said.append(f"{letter}: {one.unknown}.")
     return said
+
+
+def _learned(sides: Sides, ran: tuple[_Ran, _Ran], runtime: Runtime) -> list[str]:
+    """How many of the items the prompt of a side was optimized by, where its file still says so."""
+    a, b = (about_prompt(sides.dataset, _learned_from(one.prompt, runtime)) for one in ran)
+    return a if a == b else [*(f"A: {note}" for note in a), *(f"B: {note}" for note in b)]
+
+
+def _learned_from(prompt: Prompt | None, runtime: Runtime) -> frozenset[str]:
+    try:
+        return load_prompt(prompt.name, runtime.workspace).learned_from if prompt else frozenset()
+    except ConfigError:
+        return frozenset()  # its file is gone since

@@ -14,6 +14,7 @@ from typing import Any
 
 from llmclf.calibration.anchor_sets import anchor_set, read_anchors, write_anchors
 from llmclf.errors import DataError, LlmclfError
+from llmclf.render.provenance import read_provenance
 from llmclf.store import Store
 from llmclf.store.clusterings import Clusterings
 
@@ -41,11 +42,13 @@ class Forgotten:
     """Standing alerts that ended, as too few conversations are left of what they were made of."""
     datasets: tuple[str, ...] = ()
     """Files of the workspace that still hold the conversation, as somebody picked it for a dataset."""
+    prompts: tuple[str, ...] = ()
+    """Optimized prompts of the workspace that show items of the conversation."""
 
     @property
     def is_nothing(self) -> bool:
         """True where there was nothing of the conversation."""
-        return not any(self.cleared.values()) and not self.anchors and not self.datasets
+        return not any(self.cleared.values()) and not (self.anchors or self.datasets or self.prompts)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -55,6 +58,7 @@ class Forgotten:
             "anchors": [asdict(one) for one in self.anchors],
             "alerts": list(self.alerts),
             "datasets": list(self.datasets),
+            "prompts": list(self.prompts),
         }
 
 
@@ -86,7 +90,8 @@ def forget(conversation: str, store: Store, workspace: Path) -> Forgotten:
             fix="delete them, or take new ones: llmclf judge anchors JUDGE --from SESSION --anew",
         )
     ended = tuple(name for name in stood if name not in stand)
-    return Forgotten(conversation, cleared, tuple(changed), ended, tuple(_holding(workspace / "data", conversation)))
+    picked, shown = _holding(workspace / "data", conversation), _showing(workspace / "prompts", conversation)
+    return Forgotten(conversation, cleared, tuple(changed), ended, tuple(picked), tuple(shown))
 
 
 def _holding(folder: Path, conversation: str) -> Iterator[str]:
@@ -96,6 +101,16 @@ def _holding(folder: Path, conversation: str) -> Iterator[str]:
         with suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
             if any(word in line and _id_of(line) == conversation for line in lines):
                 yield str(path)
+
+
+def _showing(folder: Path, conversation: str) -> Iterator[str]:
+    """The prompts that show an item of the conversation, by what stands beside them."""
+    for path in sorted(folder.rglob("*.json")):
+        prompt = path.with_suffix(".txt")
+        with suppress(LlmclfError, OSError):
+            shown, _ = read_provenance(path)
+            if prompt.is_file() and any(one == conversation or one.startswith(f"{conversation}[") for one in shown):
+                yield str(prompt)
 
 
 def _id_of(line: str) -> str:

@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-_PACKAGES = ("llmclf", "litellm", "numpy", "scipy", "scikit-learn", "wordllama", "xllamacpp")
+_PACKAGES = ("llmclf", "dspy", "gepa", "litellm", "numpy", "scipy", "scikit-learn", "wordllama", "xllamacpp")
 
 
 @cache

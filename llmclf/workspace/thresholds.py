@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,6 @@ from llmclf.classifiers.llm import LlmClassifier
 from llmclf.classifiers.loading import make_classifier
 from llmclf.config import KeywordFile, LlmFile, ProbeFile, SweepFile, ThresholdOrigin, files, load_task
 from llmclf.config.files import Found
-from llmclf.data.files import atomic_writer
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError
 from llmclf.evaluation.choosing import operating_points
@@ -25,13 +23,11 @@ from llmclf.llm.runtime import Runtime
 from llmclf.render.tables import Shown, TableText
 from llmclf.sweeps.cells import AXES, expand
 from llmclf.types import Costs
+from llmclf.workspace.own_files import TABLE, check_own, parsed, with_value, write_own
 from llmclf.workspace.run_results import RunResult, find_run, newest_run
 
 _File = KeywordFile | ProbeFile | LlmFile
 _HEADER = "[threshold_from]"
-_THRESHOLD = re.compile(r"^(threshold\s*=\s*)([^#\n]*?)(\s*(?:#.*)?)$", re.MULTILINE)
-_TASK = re.compile(r"^task\s*=.*$", re.MULTILINE)
-_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -90,18 +86,10 @@ def choose_threshold(
 def write_threshold(choice: ThresholdChoice, name: str, runtime: Runtime) -> None:
     """Writes the file of a choice, whole or not at all. ConfigError for the packaged file, or where there is none."""
     found = files.find("classifier", name, runtime.workspace)
-    packaged = found.path.resolve().is_relative_to(files.packaged_root() / "configs")
-    if found.origin != "workspace" and (found.origin != "path" or packaged):
-        raise ConfigError(
-            "this file is not the workspace's own, and is left as it is",
-            where=str(found.path),
-            fix=f"copy it to configs/classifiers/{found.name}.toml in a workspace (`llmclf init` makes one)",
-        )
+    check_own(found)
     if not choice.text:
         raise ConfigError("there is no threshold to write", where=str(found.path), got=choice.points.chosen.why_not)
-    ending = "\r\n" if b"\r\n" in choice.path.read_bytes() else "\n"
-    with atomic_writer(choice.path) as file:
-        file.write(choice.text.replace("\n", ending).encode())
+    write_own(found, choice.text)
 
 
 @dataclass(frozen=True)
@@ -262,30 +250,19 @@ def _edited(text: str, threshold: float, origin: Mapping[str, Any], path: Path) 
 
     It is read again, and must say the same but for these two: else ConfigError.
     """
-    before = tomllib.loads(text)
-    end = _TABLE.search(text)
+    before, value = tomllib.loads(text), repr(threshold)
+    text = with_value(text, "threshold", value)
+    end = TABLE.search(text)
     root, tables = (text[: end.start()], text[end.start() :]) if end else (text, "")
-    value = repr(threshold)
-    if "threshold" in before:
-        root = _THRESHOLD.sub(lambda found: f"{found[1]}{value}{found[3]}", root, count=1)
-    else:
-        root = _TASK.sub(lambda found: f"{found[0]}\nthreshold = {value}", root, count=1)
     made = f"{root}{_without_origin(tables)}".rstrip("\n") + f"\n\n{_origin_toml(origin)}"
     expected = {**before, "threshold": threshold, "threshold_from": dict(origin)}
-    if _parsed(made) != expected:
+    if parsed(made) != expected:
         raise ConfigError(
             "the file is written in a way that can't be edited safely",
             where=str(path),
             fix=f"set `threshold = {value}` by hand, and put this at its end:\n{_origin_toml(origin)}",
         )
     return made
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
 
 
 def _without_origin(tables: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from llmclf.data.sample import take
 from llmclf.errors import ConfigError, DataError
 from llmclf.evaluation import Evaluation, cross_predict, evaluate as evaluate_predictions
 from llmclf.evaluation.measure import check_choices
+from llmclf.evaluation.notes import about_prompt
 from llmclf.llm.runtime import Runtime
 from llmclf.store.moments import moment_text
 from llmclf.sweeps import Plan, Progress, Surface, plan_items, run as run_sweep
@@ -155,6 +157,9 @@ def evaluate_classifier(
         evaluation = evaluate_predictions(
             predictions, labelled, task, costs=costs, beta=beta, review_share=review_share
         )
+        if isinstance(classifier, LlmClassifier):
+            known = about_prompt(labelled, classifier.prompt.learned_from)
+            evaluation = replace(evaluation, notes=(*known, *evaluation.notes))
     _finish(runtime, run_id, predictions, evaluation.to_dict())
     return evaluation, run_id
 

@@ -1,0 +1,323 @@
+"""`optimize`: the parent, the search, the test, and the new prompt's file where it is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from llmclf.config import files
+from llmclf.errors import ConfigError
+from llmclf.evaluation.comparison import compare
+from llmclf.llm.model import Model
+from llmclf.llm.runtime import Runtime
+from llmclf.optimization.book import Book, Step, Tried
+from llmclf.optimization.choice import chosen, difference, named, rows_of
+from llmclf.optimization.classifier_student import ClassifierStudent
+from llmclf.optimization.result import Optimization, Spend
+from llmclf.optimization.search import search
+from llmclf.render import Prompt
+from llmclf.sweeps.earlier import spent_earlier
+from llmclf.sweeps.money import book as book_run, cap_reached
+from llmclf.types import ErrorInfo, Predictions, item_hash
+from llmclf.workspace.optimization_files import write_prompt
+from llmclf.workspace.optimization_inputs import OptimizationInputs, optimization_inputs
+from llmclf.workspace.optimization_money import REFLECTION, TASK, Kept, money_of, reflection_hash
+from llmclf.workspace.optimization_plan import OptimizationPlan, plan_optimization
+from llmclf.workspace.provenance import git_sha, versions
+from llmclf.workspace.verbs import booked_on
+
+_AGAIN = "raise it and run again: what is done is kept"
+
+
+def optimize(name: str | Path, *, runtime: Runtime, on_step: Callable[[Step], None] | None = None) -> Optimization:
+    """Compiles the prompt of configs/optimizations/NAME.toml (or of a path) and tests it on items it has not seen.
+
+    Only a candidate that is better there, by the whole interval, is written to prompts/PROMPT.txt, with its
+    provenance beside it. Both budgets of the file hold over all executions of the same inputs, and both together never
+    pass the runtime's own cap. Run again, it goes on where it ended: what is in the store is not bought again.
+    `on_step` is told of each answer of the search, on whatever thread.
+
+    Raises ConfigError or DataError with everything that is wrong, and BudgetError, before anything is paid; ConfigError
+    where the same optimization is running already.
+    """
+    inputs = optimization_inputs(name, runtime)
+    with _alone(inputs, runtime, name), money_of(inputs.file, inputs.inputs_hash, runtime) as reflection:
+        inputs.student.check()  # type: ignore[attr-defined]
+        said = inputs.file.reflection
+        if said is not None and reflection is not None:
+            reflection.check([Model(said.model, said.thinking, said.temperature, said.max_output_tokens)])
+        return _Execution(inputs, runtime, reflection, on_step).run()
+
+
+@contextmanager
+def _alone(inputs: OptimizationInputs, runtime: Runtime, name: str | Path) -> Iterator[None]:
+    """One run of an optimization at a time: its file is locked, and nothing is left behind."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: the shared caps hold in any case
+        yield
+        return
+    path = files.find("optimization", str(name), runtime.workspace).path
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                "this optimization is running already", where=str(path), fix="wait until it is done"
+            ) from None
+        yield
+
+
+class _Execution:
+    """One execution: its runs in the store, and what came of it."""
+
+    def __init__(
+        self,
+        inputs: OptimizationInputs,
+        runtime: Runtime,
+        reflection: Runtime | None,
+        on_step: Callable[[Step], None] | None,
+    ) -> None:
+        self.inputs, self.runtime, self.reflection, self.on_step = inputs, runtime, reflection, on_step
+        self.hash = inputs.inputs_hash
+        self.before = self._spent()
+        self.book = Book(inputs.student, inputs.parts, inputs.objectives)
+        self.run_id = ""
+        self.git_sha = git_sha(runtime.workspace or Path())
+        self.answers: dict[str, Predictions] = {}
+
+    def run(self) -> Optimization:
+        """Parent, search, test, comparison; both runs are marked with how they ended."""
+        self.run_id = self._start(TASK, self.hash)
+        book_run(self.runtime, self.run_id)
+        with ExitStack() as stack:
+            stack.enter_context(booked_on(self.runtime, self.run_id))
+            second = ""
+            if self.reflection is not None:
+                second = self._start(REFLECTION, reflection_hash(self.hash))
+                stack.enter_context(booked_on(self.reflection, second))
+            result = self._result()
+            why = result.stopped
+            figures = {key: value for key, value in result.to_dict().items() if key not in ("diff", "notes", "test")}
+            if second:
+                self.runtime.store.finish_run(second, "done", result={"optimization": self.run_id})
+            self.runtime.store.finish_run(self.run_id, "stopped" if why else "done", result=figures, why=why)
+        return result
+
+    def _result(self) -> Optimization:
+        parent = self.inputs.student.parent
+        why = self._tested(parent)
+        stopped = ""
+        if not why:
+            stopped = self._search()
+        best = None if why else chosen(self.book)
+        if why:
+            return self._made("not decided", f"Not decided: the parent could not be tested. {why}", stopped=why)
+        if best is None:
+            if stopped and len(self.book.complete()) < 2:
+                sentence = f"Not decided: no candidate was tried in full. {stopped}."
+                return self._made("not decided", sentence, stopped=stopped)
+            sentence = "Not better: no better candidate on validation, so none was tested; the old prompt stays."
+            return self._made("not better", sentence, stopped=stopped)
+        prompt = named(best, parent, self.inputs.file.prompt)
+        if not prompt.shown:  # what it shows are words of conversations, which `store forget` could not reach
+            self.runtime.store.put_prompt(prompt.name, prompt.sha256, prompt.text)
+        why = self._tested(prompt)
+        if why:
+            sentence = f"Not decided: the candidate could not be tested in full. {why}"
+            return self._made("not decided", sentence, best, prompt, stopped=stopped or why)
+        return self._decided(best, prompt, stopped)
+
+    def _search(self) -> str:
+        kept = Kept(self.inputs.file, self.hash, self.runtime)
+        self.book.limit = lambda: kept.follow(self.book)
+        try:
+            why = search(
+                self.inputs.file, self.inputs.student, self.book, reflection=self.reflection, on_step=self.on_step
+            )
+        finally:
+            self.book.limit = lambda: ""
+            held = kept.nano
+            kept.keep(0)
+        if not why:
+            return ""
+        said = cap_reached([ErrorInfo("over_budget", why)])
+        return f"{said} (${held / 1e9:.4f} was kept for the test)" if held else said
+
+    def _tested(self, prompt: Prompt) -> str:
+        """Asks about the whole test part; why that was not possible, or empty."""
+        keys, student = self.inputs.parts.test, self.inputs.student
+        if isinstance(student, ClassifierStudent):
+            self.answers[prompt.text] = student.predictions(prompt, keys)
+            errors = list(self.answers[prompt.text].column("error"))
+        else:
+            errors = [one.error for one in student.ask_all(prompt, keys)]
+        why = cap_reached(errors)
+        return f"{why.split(';')[0]}; {_AGAIN}." if why else ""
+
+    def _decided(self, best: Tried, prompt: Prompt, stopped: str) -> Optimization:
+        inputs, parent = self.inputs, self.inputs.student.parent
+        comparison: Any
+        costs: tuple[float | None, float | None] = (None, None)
+        tokens: tuple[float | None, float | None] = (None, None)
+        if isinstance(inputs.student, ClassifierStudent):
+            assert inputs.test is not None and inputs.task is not None
+            a, b = self.answers[parent.text], self.answers[prompt.text]
+            comparison = compare(
+                a,
+                b,
+                inputs.test,
+                inputs.task,
+                costs=inputs.file.as_costs,
+                names=(parent.id, prompt.id),
+                seed=inputs.file.seed,
+            )
+            prices = comparison.a.cost_per_item_usd, comparison.b.cost_per_item_usd
+            costs = prices[0] and prices[0] * 1000, prices[1] and prices[1] * 1000
+            tokens = _tokens(a), _tokens(b)
+        else:
+            from llmclf.optimization.judge_comparison import compare_judges  # a classifier needs nothing of it
+
+            comparison = compare_judges(inputs.student, parent, prompt, inputs.parts.test)
+        more = {"cost_per_1000": costs, "input_tokens": tokens}
+        if comparison.verdict != "better":
+            words = {"worse": "Not better: on test the candidate is worse; the old prompt stays."}
+            start = words.get(comparison.verdict, "The old prompt stays.")
+            return self._made(
+                comparison.verdict, f"{start} {comparison.sentence}", best, prompt, comparison, stopped, more
+            )
+        setting = f'set prompt = "{prompt.name}" in {inputs.file.classifier or inputs.file.judge}'
+        path = write_prompt(prompt, self._provenance(comparison), self.runtime.workspace)
+        sentence = f"Better: {comparison.sentence} {path} written; {setting} to use it."
+        return self._made("better", sentence, best, prompt, comparison, stopped, more, path)
+
+    def _made(
+        self,
+        verdict: Any,
+        sentence: str,
+        best: Tried | None = None,
+        prompt: Prompt | None = None,
+        comparison: Any = None,
+        stopped: str = "",
+        more: Mapping[str, Any] = {},
+        path: Path | None = None,
+    ) -> Optimization:
+        inputs, counts = self.inputs, self.book.reflection
+        notes = list(inputs.notes)
+        if inputs.simulated:
+            notes.append("The answers are simulated: no model was asked, and the figures say nothing about one.")
+        if counts.failed or counts.unreadable:
+            notes.append(f"Of {counts.asked} reflections {counts.failed} failed, {counts.unreadable} were unreadable.")
+        if prompt is not None and path is None:
+            kept = "it shows conversations, so it is not kept" if prompt.shown else f"the store has it as {prompt.id}"
+            notes.append(f"The candidate ({best.origin if best else ''}) was not written; {kept}.")
+        return Optimization(
+            inputs.name,
+            inputs.student.kind,
+            inputs.student.name,
+            inputs.file.optimizer,
+            inputs.objectives["validation"].unit,
+            verdict,
+            sentence,
+            inputs.student.parent,
+            prompt,
+            comparison,
+            rows_of(self.book),
+            self._spend(),
+            stopped,
+            "" if prompt is None else difference(inputs.student.parent, prompt),
+            None if path is None else str(path),
+            self.run_id,
+            tuple(dict.fromkeys(notes)),
+            inputs.simulated,
+            **more,
+        )
+
+    def _provenance(self, comparison: Any) -> dict[str, Any]:
+        """What stands beside the prompt; ids and hashes alone, no words of conversations."""
+        inputs, file = self.inputs, self.inputs.file
+        parent = inputs.student.parent
+        best = chosen(self.book)
+        assert best is not None
+        test = {key: value for key, value in comparison.to_dict().items() if key in _OF_TEST}
+        return {
+            "parent": parent.id,
+            "optimization": inputs.name,
+            "optimizer": file.optimizer,
+            "settings": dict(file.settings),
+            "seed": file.seed,
+            "objective": file.objective if file.classifier else "agreement",
+            "dataset": dict(inputs.dataset)
+            if inputs.dataset
+            else {"session": file.session, "sha256": inputs.data_hash},
+            "parts": {part: dict(counts) for part, counts in inputs.parts.counts.items()},
+            "spend_usd": {name: one.usd for name, one in self._spend().items()},
+            "test": test,
+            "run_id": self.run_id,
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "llmclf": versions()["llmclf"],
+            "git_sha": self.git_sha,
+            "shown": sorted(named(best, parent, file.prompt).shown),
+            "learned_from": sorted(self._learned_from() | parent.learned_from),
+            "simulated": inputs.simulated,
+        }
+
+    def _learned_from(self) -> set[str]:
+        """`item_hash` of each item of train and validation, of a classifier; a judge's cases have none."""
+        student = self.inputs.student
+        if not isinstance(student, ClassifierStudent):
+            return set()
+        keys = (*self.inputs.parts.train, *self.inputs.parts.validation)
+        return {item_hash(student.conversation(key), student.items[key].turn) for key in keys}
+
+    def _start(self, kind: str, inputs_hash: str) -> str:
+        inputs, parent = self.inputs, self.inputs.student.parent
+        self.runtime.store.put_prompt(parent.name, parent.sha256, parent.text)
+        return self.runtime.store.start_run(
+            kind,
+            inputs_hash=inputs_hash,
+            config={
+                "name": inputs.name,
+                inputs.student.kind: inputs.student.name,
+                "file": inputs.file.model_dump(mode="json"),
+                "subject": dict(inputs.subject),
+                "prompt_sha256": parent.sha256,
+                "reflection_prompt_sha256": inputs.reflection_prompt.sha256 if inputs.reflection_prompt else "",
+            },
+            dataset_hash=inputs.data_hash if inputs.test is None else (inputs.dataset or {})["sha256"],
+            seed=inputs.file.seed,
+            git_sha=self.git_sha,
+            versions=versions(),
+            simulated=inputs.simulated,
+        )
+
+    def _spent(self) -> dict[str, float]:
+        store = self.runtime.store
+        found = {"task": spent_earlier(store, self.hash, TASK) / 1e9}
+        if self.reflection is not None:
+            found["reflection"] = spent_earlier(store, reflection_hash(self.hash), REFLECTION) / 1e9
+        return found
+
+    def _spend(self) -> dict[str, Spend]:
+        budget = self.inputs.file.budget
+        most = {"task": budget.task_usd, "reflection": budget.reflection_usd}
+        return {name: Spend(usd, most[name], self.before[name]) for name, usd in self._spent().items()}
+
+
+_OF_TEST = (
+    "verdict", "sentence", "unit", "items", "positives", "costs", "level", "dollars", "recall", "false_alarms",
+    "gain", "agreement", "more_labels",
+)  # fmt: skip
+"""What the provenance keeps of the comparison on test: no items and no words."""
+
+
+def _tokens(predictions: Predictions) -> float | None:
+    """Mean input tokens of what was answered."""
+    known = [one.input_tokens for one in predictions.column("usage") if one is not None and one.input_tokens]
+    return sum(known) / len(known) if known else None
+
+
+__all__ = ["OptimizationPlan", "optimize", "plan_optimization"]
