@@ -31,7 +31,7 @@ from llmclf.classifiers.probe_model import Features, Origin, ProbeModel, Vocabul
 from llmclf.classifiers.probe_training import TrainingSet, train
 from llmclf.embedding import static_embedder
 from llmclf.errors import ConfigError
-from llmclf.types import Conversation, Dataset, Example, Item, Prediction, Predictions, Task, groups_of
+from llmclf.types import Conversation, Dataset, Example, Item, Prediction, Predictions, Task, groups_of, item_hash
 
 Feature = Literal["tfidf", "embedding", "counts"]
 LearnFrom = Literal["label", "annotations"]
@@ -126,7 +126,11 @@ class ProbeClassifier(Classifier):
             where=f"dataset {dataset.name}, task {self.task.name}",
         )
         origin = Origin(
-            labelled.content_hash, len(usable), usable.labels(self.task.name).count(self.task.target), _versions()
+            labelled.content_hash,
+            len(usable),
+            usable.labels(self.task.name).count(self.task.target),
+            _versions(),
+            tuple(sorted({item_hash(usable.conversation(example), example.turn) for example in usable.examples})),
         )
         self.model_ = train(
             data,

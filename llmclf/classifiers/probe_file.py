@@ -167,7 +167,7 @@ def _model(header: Mapping[str, Any], parts: Mapping[str, bytes]) -> ProbeModel:
         platt=Platt(*header["platt"]),
         prevalence=header["prevalence"],
         others=Others(others, array("others"), array("others_intercepts")) if others else None,
-        origin=Origin(**origin),
+        origin=Origin(**{**origin, "learned_from": tuple(origin.get("learned_from", ()))}),
     )
 
 

@@ -98,6 +98,8 @@ class Origin:
     n_items: int = 0
     n_positives: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    learned_from: tuple[str, ...] = ()
+    """`item_hash` of each item that was learned from, sorted; empty in files of before this was kept."""
 
 
 @dataclass(frozen=True)

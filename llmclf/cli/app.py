@@ -13,8 +13,10 @@ from llmclf.cli import (
     data,
     judging,
     models,
+    optimizing,
     reasons,
     records,
+    retraining,
     serving,
     sweeps,
     thresholds,
@@ -56,6 +58,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.command()(classifying.classify)
 app.command()(classifying.train)
+app.command()(retraining.retrain)
 app.command()(classifying.evaluate)
 app.command()(comparing.compare)
 app.command()(verdicts.errors)
@@ -65,6 +68,7 @@ app.add_typer(thresholds.app, name="threshold")
 app.add_typer(judging.app, name="judge")
 app.add_typer(calibrating.app, name="calibrate")
 app.add_typer(sweeps.app, name="sweep")
+app.command()(optimizing.optimize)
 app.add_typer(reasons.app, name="reasons")
 app.command()(records.spend)
 app.add_typer(records.runs, name="runs")

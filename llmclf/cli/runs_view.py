@@ -102,13 +102,15 @@ class RunView:
             yield "SYNTHETIC: at least a part of the conversations was written for testing, not observed."
 
     def _came_out(self) -> Iterable[str]:
-        """A sweep's verdict and cells, an evaluation's figures, how often it was repeated; nothing of other runs."""
+        """A verdict and cells, an evaluation's figures, how often it was repeated; nothing of other runs."""
         from llmclf.stats import LEAST_POSITIVES
         from llmclf.workspace.run_results import cell_numbers
 
         result = self._row.get("result") or {}
         if best := result.get("best"):
             yield best["sentence"]
+        if self._row["kind"] == "retrain" and result:
+            yield f"{result['sentence']} {(result['comparison'] or {}).get('sentence', '')}".rstrip()
         for number, cell in list(zip(cell_numbers(self._cells), self._cells, strict=True))[:_MOST_CELLS]:
             settings = cell["settings"]
             stamp = " SIMULATED" if cell["simulated"] else ""
