@@ -97,8 +97,14 @@ def test_the_file_says_where_it_comes_from(wire: Wire, folder: Path) -> None:
     assert said["sha256"] == found.prompt.sha256 and said["run_id"] == found.run_id
     assert said["shown"] and len(said["learned_from"]) > len(said["shown"])
     assert "nobody helps" not in text
+    shown = said["conversations"][0]
+    rows = (folder / "configs/datasets/parcels/c.jsonl").read_text(encoding="utf-8").splitlines()
+    words = next(one for one in map(json.loads, rows) if one["id"] == shown)["turns"][0]["text"]
+    elsewhere = "SELECT 1 FROM call_texts JOIN calls USING (call_id) WHERE instr(request, ?) AND conversation_id <> ?"
     with Store(folder / "llmclf.db") as store:
-        assert forget(said["shown"][0], store, folder).prompts == (found.written,)
+        assert store.query(elsewhere, [words, shown])
+        assert forget(shown, store, folder).prompts == (found.written,)
+        assert not store.query(elsewhere, [words, shown])
     with pytest.raises(ConfigError, match="never written over"):
         optimized(folder)
 

@@ -59,6 +59,7 @@ class Questions:
             classifier_id,
             self.prompt.id,
             self.runtime.run_id,
+            self._shows,
         )
         messages = messages_of(self.prompt, values, shown.media)
         redacted = self.runtime.redaction.before_sending
@@ -71,6 +72,11 @@ class Questions:
     @cached_property
     def _model(self) -> Model:
         return sampling_model(self.model, self.samples, self.runtime)
+
+    @cached_property
+    def _shows(self) -> tuple[str, ...]:
+        """The conversations that examples are taken from."""
+        return tuple(sorted(self.prompt.conversations.union(item.conversation_id for item, _, _ in self.shots)))
 
     @cached_property
     def _output(self) -> Output:

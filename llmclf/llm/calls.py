@@ -251,6 +251,7 @@ class _Call:
                 simulated=route.simulated,
                 owner=caller.owner,
                 redacted=request.redacted,
+                shows=subject.shows,
             )
         )
         if self.reserved and not route.simulated:

@@ -105,6 +105,8 @@ class Subject:
     classifier_id: str = ""
     prompt_id: str = ""
     run_id: str = ""
+    shows: tuple[str, ...] = ()
+    """Ids of other conversations whose words are sent along, as examples; forgetting one takes this call's words."""
     keeps_words: bool = True
     """False: neither what is sent nor what comes back is written; the call and its cost are."""
 

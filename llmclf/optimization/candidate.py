@@ -55,14 +55,15 @@ def prompt_of(candidate: Candidate, parent: Prompt, name: str = "") -> Prompt:
     """
     before = instruction_of(parent)
     shown = parent.shown | {each.key for each in candidate.demonstrations}
+    theirs = parent.conversations | {each.conversation_id for each in candidate.demonstrations}
     if not candidate.demonstrations and candidate.instruction == before:
-        return Prompt(name or parent.name, parent.text, shown, parent.learned_from)
+        return Prompt(name or parent.name, parent.text, shown, parent.learned_from, theirs)
     instruction = _mended(candidate.instruction, before, parent)
     if candidate.demonstrations:
         instruction = _with_block(instruction, _block(candidate.demonstrations))
     parts = [(role, instruction if role == "system" else text) for role, text in parent.parts]
     text = "".join(f"=== {role} ===\n{words}\n" for role, words in parts)
-    return Prompt(name or parent.name, text, shown, parent.learned_from)
+    return Prompt(name or parent.name, text, shown, parent.learned_from, theirs)
 
 
 def _mended(instruction: str, before: str, parent: Prompt) -> str:

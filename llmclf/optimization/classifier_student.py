@@ -111,11 +111,11 @@ class ClassifierStudent(Student):
 
     def demonstration(self, key: str, answered: Answered | None = None) -> Demonstration:
         """As `Student.demonstration`; an answer that failed or is wrong is not shown, the true label is."""
-        instance = self.instances[key]
+        instance, of = self.instances[key], self.items[key].conversation_id
         if answered is None or answered.error is not None or answered.said != instance.label:
             alone = label_answer(self.task, self.classifier.answer, instance.label)
-            return Demonstration(key, instance.text, instance.label, alone)
-        return Demonstration(key, instance.text, instance.label, answered.answer, augmented=True)
+            return Demonstration(key, instance.text, instance.label, alone, conversation_id=of)
+        return Demonstration(key, instance.text, instance.label, answered.answer, True, of)
 
     def check_prompt(self, prompt: Prompt) -> None:
         """ConfigError where the prompt has no place for the conversation, or names what nothing fills."""

@@ -79,6 +79,8 @@ class Demonstration:
     """The words after `Answer:`."""
     augmented: bool = False
     """True where a model gave the answer (and it was right); False: the label alone is shown."""
+    conversation_id: str = ""
+    """Whose words these are."""
 
 
 @dataclass(frozen=True, slots=True)

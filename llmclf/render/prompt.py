@@ -42,6 +42,8 @@ class Prompt:
     """The items that its examples show: they can't be evaluated with it."""
     learned_from: frozenset[str] = field(default=frozenset(), compare=False)
     """`item_hash` of each item that it was optimized or chosen by."""
+    conversations: frozenset[str] = field(default=frozenset(), compare=False)
+    """Ids of the conversations whose words its examples show."""
 
     @cached_property
     def sha256(self) -> str:
@@ -108,8 +110,7 @@ def load_prompt(name: str, workspace: str | Path | None = None) -> Prompt:
     """The prompt `name`: prompts/NAME.txt, or a path; with what the NAME.json beside it says of its origin."""
     found = files.find("prompt", name, as_folder(workspace))
     text = files.read_text(found.path)
-    shown, learned_from = read_provenance(found.path.with_suffix(".json"))
-    return Prompt(found.name, text, shown, learned_from)
+    return Prompt(found.name, text, *read_provenance(found.path.with_suffix(".json")))
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

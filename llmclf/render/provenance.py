@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from llmclf.config import files
 from llmclf.errors import ConfigError
@@ -12,14 +13,25 @@ FORMAT = "llmclf-prompt"
 VERSION = 1
 
 
-def read_provenance(path: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """(items that the prompt shows, `item_hash` of those it was optimized by), as its `optimize` run wrote them.
+class Provenance(NamedTuple):
+    """What a prompt holds of the labels it was made from."""
 
-    Both are empty where there is no such file. It counts also after the prompt's text was edited: what
+    shown: frozenset[str] = frozenset()
+    """Items or cases that it shows."""
+    learned_from: frozenset[str] = frozenset()
+    """`item_hash` of those it was optimized by."""
+    conversations: frozenset[str] = frozenset()
+    """Ids of the conversations whose words it shows."""
+
+
+def read_provenance(path: Path) -> Provenance:
+    """What the `optimize` run that made a prompt wrote beside it.
+
+    All of it is empty where there is no such file. It counts also after the prompt's text was edited: what
     was learned from is in it still. ConfigError where it can't be read, or is something else.
     """
     if not path.is_file():
-        return frozenset(), frozenset()
+        return Provenance()
     try:
         written = json.loads(files.read_text(path))
     except (ValueError, RecursionError) as error:
@@ -28,7 +40,7 @@ def read_provenance(path: Path) -> tuple[frozenset[str], frozenset[str]]:
         raise _unusable(path, "stands beside a prompt and does not say where that comes from")
     if written.get("version") != VERSION:
         raise _unusable(path, f"is of another version than {VERSION}", got=written.get("version"))
-    return _texts(written, "shown", path), _texts(written, "learned_from", path)
+    return Provenance(*(_texts(written, key, path) for key in Provenance._fields))
 
 
 def _texts(written: dict[str, object], key: str, path: Path) -> frozenset[str]:

@@ -10,15 +10,16 @@ from typing import Any
 from llmclf.errors import StoreError
 from llmclf.store.moments import utc_text
 from llmclf.store.records import CallDone, CallSent, Spent, StoredAnswer
-from llmclf.types import USAGE_COUNTS, Usage
+from llmclf.types import USAGE_COUNTS, Usage, content_hash
 
 Rows = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 
 _SENT = """
 INSERT INTO calls (call_id, run_id, request_hash, repeat, conversation_id, turn, classifier_id, model, route, endpoint,
-                   prompt_id, thinking, simulated, state, sent_at, reserved_nano, possibly_billed, owner)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?, 0, ?)
+                   prompt_id, thinking, simulated, state, sent_at, reserved_nano, possibly_billed, owner, shown_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?, 0, ?, ?)
 """
+_SHOWN = "INSERT OR IGNORE INTO shown (shown_id, conversation_id) VALUES (?, ?)"
 _SENT_TEXT = "INSERT INTO call_texts (call_id, request) VALUES (?, ?)"
 _DONE = """
 UPDATE calls SET state = ?, finished_at = ?, cost_nano = ?, price = ?, input_tokens = ?, cached_tokens = ?,
@@ -49,10 +50,12 @@ _AT_ONCE = 500  # ids in one statement
 
 def insert_sent(call: CallSent) -> Callable[[sqlite3.Connection], None]:
     """Work for the writer: the row of a call that is about to be sent."""
+    shows = tuple(dict.fromkeys(call.shows)) if call.request_json is not None else ()
+    shown_id = content_hash(shows) if shows else None
     row = (
         call.call_id, call.run_id, call.request_hash, call.repeat, call.conversation_id, call.turn, call.classifier_id,
         call.model, call.route, call.endpoint, call.prompt_id, str(call.thinking), call.simulated,
-        utc_text(call.sent_at), call.reserved_nano, call.owner,
+        utc_text(call.sent_at), call.reserved_nano, call.owner, shown_id,
     )  # fmt: skip
     text = (call.call_id, call.request_json)
 
@@ -60,6 +63,7 @@ def insert_sent(call: CallSent) -> Callable[[sqlite3.Connection], None]:
         connection.execute(_SENT, row)
         if call.request_json is not None:
             connection.execute(_SENT_TEXT, text)
+        connection.executemany(_SHOWN, [(shown_id, one) for one in shows])
 
     return work
 

@@ -34,10 +34,14 @@ UPDATE session_labels SET note = NULL, evidence = NULL,
 WHERE {which} AND (note IS NOT NULL OR evidence IS NOT NULL)
 """
 _NAMING = "prompt_id LIKE 'reasons/name_cluster@%'"  # what was said to name clusters quotes several conversations
+_REFLECTION = "classifier_id = 'optimization/reflection'"  # as do calls of the model that writes instructions
 _OF_CONVERSATION = "conversation_id = :value"
+_SHOWING = "shown_id IN (SELECT shown_id FROM shown WHERE conversation_id = :value)"
 _CONVERSATION = (
     ("call_texts", _CALL_TEXTS, _OF_CONVERSATION),
     ("calls", _CALLS, _OF_CONVERSATION),
+    ("call_texts", _CALL_TEXTS, _SHOWING),
+    ("calls", _CALLS, _SHOWING),
     ("predictions", _PREDICTIONS, _OF_CONVERSATION),
     ("judgments", _JUDGMENTS, _OF_CONVERSATION),
     ("session_items", _ITEMS, _OF_CONVERSATION),
@@ -85,20 +89,27 @@ def erase_before(moment: str) -> Erase:
 
 def erase_naming(connection: sqlite3.Connection) -> None:
     """Work for the writer: what a process that was killed left of the words that clusters were to be named by."""
-    connection.execute(_CALL_TEXTS.format(which=_NAMING))
-    connection.execute(_CALLS.format(which=_NAMING), {"now": utc_text()})
+    _erase_calls(connection, _NAMING)
+
+
+def _erase_calls(connection: sqlite3.Connection, which: str) -> None:
+    connection.execute(_CALL_TEXTS.format(which=which))
+    connection.execute(_CALLS.format(which=which), {"now": utc_text()})
 
 
 def _erase_shared(connection: sqlite3.Connection, now: str) -> dict[str, int]:
     erase_naming(connection)
+    _erase_calls(connection, _REFLECTION)
     return erase_clusters(connection, now)
 
 
 def _erase(
     connection: sqlite3.Connection, tables: Sequence[tuple[str, str, str]], value: str, now: str
 ) -> dict[str, int]:
-    values = {"now": now, "value": value}
-    return {table: connection.execute(sql.format(which=which), values).rowcount for table, sql, which in tables}
+    values, found = {"now": now, "value": value}, Counter[str]()
+    for table, sql, which in tables:
+        found[table] += connection.execute(sql.format(which=which), values).rowcount
+    return dict(found)
 
 
 def compact(connection: sqlite3.Connection, where: str, seconds: float) -> None:

@@ -261,6 +261,19 @@ _KEEP_SPENT = (
     " sum(CASE state WHEN 'sent' THEN reserved_nano ELSE 0 END) FROM calls WHERE simulated = 0 GROUP BY 1, 2, 3",
 )
 
+_SHOWN_ID = "ALTER TABLE calls ADD COLUMN shown_id TEXT /* shown.shown_id; NULL: its words are of its item alone */"
+_SHOWN = (
+    """
+CREATE TABLE shown (
+  shown_id TEXT NOT NULL, -- a set of conversations whose words a call sends along, as examples: a hash of their ids
+  conversation_id TEXT NOT NULL, -- one of them
+  PRIMARY KEY (shown_id, conversation_id)
+) WITHOUT ROWID
+""",
+    "CREATE INDEX shown_conversation ON shown (conversation_id)",
+    "CREATE INDEX calls_shown ON calls (shown_id) WHERE shown_id IS NOT NULL",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("0001_tables", (_RUNS, _CALLS, _CALL_TEXTS, _PREDICTIONS, _CELLS, _PROMPTS, *_INDEXES)),
     Migration("0002_views", (_V_PREDICTIONS, _V_CELLS, _V_SPEND, _V_REASONS)),
@@ -268,6 +281,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("0004_spent", (_SPENT, *_KEEP_SPENT)),
     Migration("0005_judging", JUDGING),
     Migration("0006_reasons", REASONS),
+    Migration("0007_shown", (_SHOWN_ID, *_SHOWN)),
 )
 
 

@@ -42,6 +42,8 @@ class CallSent:
     """The runtime that sends it."""
     redacted: bool = False
     """True where the body holds nothing that is still to be redacted."""
+    shows: tuple[str, ...] = ()
+    """Ids of other conversations whose words are in the body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ _ABOUT = {
     "runs": "One row for each execution of something.",
     "calls": "One row for each call to a model: what was asked for, how it ended, what it cost.",
     "call_texts": "The words of the calls.",
+    "shown": "Which conversations are shown, as examples, in calls about others.",
     "predictions": "What classifiers said, one row for each item.",
     "cells": "The cells of sweeps.",
     "prompts": "The text of every prompt that ran.",

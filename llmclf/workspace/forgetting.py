@@ -108,8 +108,7 @@ def _showing(folder: Path, conversation: str) -> Iterator[str]:
     for path in sorted(folder.rglob("*.json")):
         prompt = path.with_suffix(".txt")
         with suppress(LlmclfError, OSError):
-            shown, _ = read_provenance(path)
-            if prompt.is_file() and any(one == conversation or one.startswith(f"{conversation}[") for one in shown):
+            if prompt.is_file() and conversation in read_provenance(path).conversations:
                 yield str(prompt)
 
 

@@ -242,6 +242,7 @@ class _Execution:
         parent = inputs.student.parent
         best = chosen(self.book)
         assert best is not None
+        prompt = named(best, parent, file.prompt)
         test = {key: value for key, value in comparison.to_dict().items() if key in _OF_TEST}
         return {
             "parent": parent.id,
@@ -260,7 +261,8 @@ class _Execution:
             "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "llmclf": versions()["llmclf"],
             "git_sha": self.git_sha,
-            "shown": sorted(named(best, parent, file.prompt).shown),
+            "shown": sorted(prompt.shown),
+            "conversations": sorted(prompt.conversations),
             "learned_from": sorted(self._learned_from() | parent.learned_from),
             "simulated": inputs.simulated,
         }
