@@ -137,6 +137,7 @@ class LlmJudge(Judge):
             self.id,
             self.prompt.id,
             self.runtime.run_id,
+            tuple(sorted(self.prompt.conversations)),
         )
         if self.simulated:
             self.runtime.tell_truth(subject, _truth(case, self.rubric))
