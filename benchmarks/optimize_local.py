@@ -3,8 +3,8 @@
 python benchmarks/optimize_local.py [--json] [--quick]
 
 SmolLM2 with 135M parameters (`llmclf models pull local/smollm2-135m`) as the shipped classifier `refusal_local`, on the
-232 shipped conversations: 30 % train, 30 % validation, 40 % test. `labeled-few-shot` tries four draws of eight to ten
-examples, one of each of the 8 labels at least, within the model's 2,048 tokens. `llmclf optimize` would test the best
+232 shipped conversations: 30 % train, 30 % validation, 40 % test. `labeled-few-shot` tries three draws of eight
+examples, one of each label, within the model's 2,048 tokens. `llmclf optimize` would test the best
 one only if it beat zero-shot on validation; here the best few-shot candidate is tested in any case, and printed
 whichever way it goes. A request that does not fit counts as failed: it is neither right nor a no.
 
@@ -40,7 +40,7 @@ classifier = "refusal_local"
 dataset = "samples"
 optimizer = "labeled-few-shot"
 prompt = "refusal/local_few_shot"
-demonstrations = {demonstrations}
+demonstrations = 8
 {items}
 seed = {seed}
 concurrency = 2
@@ -61,11 +61,10 @@ def make_workspace(folder: Path, quick: bool) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(
         _FILE.format(
-            demonstrations=8 if quick else 10,
-            items="max_items = 24" if quick else "",
+            items="max_items = 10" if quick else "",
             seed=SEED,
             parts="\n".join(f"{name} = {share}" for name, share in SHARES.items()),
-            candidates=1 if quick else 4,
+            candidates=1 if quick else 3,
         ),
         encoding="utf-8",
     )
