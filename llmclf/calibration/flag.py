@@ -16,7 +16,8 @@ class Flag:
     kind: str
     """Of a judge: inverted, copied, constant, never_positive, missing, position, length or unstable. Of the labels:
     empty_class or few_positives. Of a report: guideline (people labelled by another one), later_session (the status
-    stays with a session that was begun later) or status_stays (this one can't tell, and another could)."""
+    stays with a session that was begun later), status_stays (this one can't tell, and another could) or shown (cases
+    that the judge's prompt shows were left out)."""
     sentence: str
     """What was found, with its figures."""
     figures: Mapping[str, Estimate] = field(default_factory=dict, hash=False)

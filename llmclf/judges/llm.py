@@ -84,6 +84,13 @@ class LlmJudge(Judge):
         """True where its model is simulated."""
         return self.runtime.route(self.model.id).simulated
 
+    def problems_of(self, case: Case, conversation: Conversation | None) -> list[str]:
+        """As of every judge; and a case that the prompt shows with its verdict can't be judged by it."""
+        found = super().problems_of(case, conversation)
+        return (
+            [*found, f"prompt {self.prompt.name} shows it with its verdict"] if case.id in self.prompt.shown else found
+        )
+
     def check(self) -> None:
         """A missing key, an unknown or forbidden model, a setting it can't honour, no cap, no price."""
         self.runtime.check([self.model])

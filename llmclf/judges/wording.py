@@ -81,14 +81,17 @@ def empty_case_text(rubric: Rubric) -> str:
 
 
 def redacted_case(
-    case: Case, conversation: Conversation | None, rubric: Rubric, runtime: Runtime
+    case: Case, conversation: Conversation | None, rubric: Rubric, runtime: Runtime, *, for_others: bool = False
 ) -> tuple[Case, Conversation | None]:
-    """Both as they may be sent: a name that the conversation introduces is known in what is shown beside it, too."""
+    """Both as they may be sent: a name that the conversation introduces is known in what is shown beside it, too.
+
+    `for_others` is as `Runtime.redacted` has it: the case is shown in requests about others.
+    """
     names = [name for name in rubric.sees if name != "conversation"]
     turns = conversation.turns if conversation is not None else ()
     said = tuple(Turn("system", case.shown[name]) for name in names)
     whole = replace(conversation or Conversation(case.conversation_id or case.id, ()), turns=turns + said)
-    sent = runtime.redacted(whole)
+    sent = runtime.redacted(whole, for_others=for_others)
     shown = {name: turn.text for name, turn in zip(names, sent.turns[len(turns) :], strict=True)}
     return (
         replace(case, shown=shown),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from llmclf.errors import ErrorKind
 from llmclf.optimization.values import Answered, Instance, Student
-from llmclf.types import Costs
+from llmclf.types import CANNOT_TELL, Costs
 
 MOST_CHARACTERS = 400
 """Of one quote; more is cut."""
@@ -51,6 +51,10 @@ def _wrong(instance: Instance, answered: Answered, target: str, costs: Costs | N
             yield f"What was wrong with it: {quoted(answered.error.message)}"
         yield f"Right would have been: {label}."
         return
+    if answered.said == CANNOT_TELL:
+        yield f"UNDECIDED: it said {CANNOT_TELL}, which counts as wrong where people could tell. Right is: {label}."
+        yield from _reason(answered)
+        return
     said = f"It said {answered.said}{_sure(answered, target)}"
     if answered.said == target and not answered.flagged:
         said += ", too unsure to be flagged"
@@ -66,6 +70,10 @@ def _wrong(instance: Instance, answered: Answered, target: str, costs: Costs | N
         right = "flagged" if answered.flagged else "not flagged"
         yield f"WRONG LABEL, but harmless: it was rightly {right}."
     yield f"{said}. Right is: {label}."
+    yield from _reason(answered)
+
+
+def _reason(answered: Answered) -> Iterator[str]:
     reason = str(answered.fields.get("rationale") or answered.fields.get("reason") or "")
     if reason.strip():
         yield f"Its reason was: {quoted(reason)}"

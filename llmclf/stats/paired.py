@@ -120,6 +120,21 @@ def paired_false_alarms(pairs: Paired, *, level: float = 0.95) -> Estimate:
     return _difference(pairs, _mean(more, both), level, 0)
 
 
+def paired_balanced(pairs: Paired, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
+    """Balanced agreement, (sensitivity + specificity) / 2, of the second less that of the first, -1 to 1.
+
+    A failed item is wrong, target or not. Both halves are of the same draws, so what moves them together counts.
+    """
+    found = _mean((_SECOND == FOUND).astype(float) - (_FIRST == FOUND), _IS_TARGET)
+    quiet = _mean((_SECOND == QUIET).astype(float) - (_FIRST == QUIET), _IS_OTHER)
+
+    def gain(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        half: NDArray[np.float64] = (found(totals) + quiet(totals)) / 2
+        return half
+
+    return _difference(pairs, gain, level, least)
+
+
 def paired_dollars(
     pairs: Paired,
     costs: Costs,

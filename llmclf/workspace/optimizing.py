@@ -180,7 +180,9 @@ class _Execution:
             tokens = _tokens(a), _tokens(b)
         else:
             from llmclf.optimization.judge_comparison import compare_judges  # a classifier needs nothing of it
+            from llmclf.optimization.judge_student import JudgeStudent
 
+            assert isinstance(inputs.student, JudgeStudent)
             comparison = compare_judges(inputs.student, parent, prompt, inputs.parts.test)
         more = {"cost_per_1000": costs, "input_tokens": tokens}
         if comparison.verdict != "better":

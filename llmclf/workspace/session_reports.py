@@ -26,6 +26,7 @@ from llmclf.workspace import judging
 from llmclf.workspace.session_match import how_to_rename, same_guideline, same_verdicts, says_no_guideline
 from llmclf.workspace.session_missing import how_to_judge, kept_conversations, left_of, missing_cases
 from llmclf.workspace.session_pool import predictions_of, verdict_of
+from llmclf.workspace.session_shown import left_out_as_shown, unshown
 
 _STATES = {"calibrated": "calibrated", "not_calibrated": "not calibrated", "cant_tell": "can't tell yet"}
 
@@ -59,14 +60,17 @@ def report(
     session = desk.session(session_id)
     if run is not None and judge is not None:
         raise ConfigError("a judge and a run are two things to hold against people", where="report", fix="give one")
-    scored = [item for item in session.items if item.split == split]
     found = said = None
+    if run is None and (judge is not None or session.kind == "judge"):
+        found = _loaded(judge or session.name, runtime)
+        session = replace(session, items=unshown(session.items, found))
+    scored = [item for item in session.items if item.split == split]
     if run is not None:
         said = _of_run(session, run, runtime)
-    elif judge is not None or session.kind == "judge":
-        found = _loaded(judge or session.name, runtime)
+    elif found is not None:
         said = _of_judge(session, scored, found, runtime, missing_from, conversations)
-    labelled = desk.labelled(session.id)
+    every = desk.labelled(session.id)
+    labelled = unshown(every, found)
     changed = _changed(session, labelled, found, runtime)
     costs: dict[str, Any] = {"split": split, "reviewer_usd_per_hour": reviewer_usd_per_hour, "seed": seed}
     if said is None:
@@ -87,7 +91,11 @@ def report(
         bar=bar,
         judged=said.judged,
         looks=desk.look(session.id, said.name, said.judgments[0].fingerprint, split),
-        flags=(*flags_of(held, said.judgments, session.rubric, bar=bar, seed=seed, **beside), *changed),
+        flags=(
+            *flags_of(held, said.judgments, session.rubric, bar=bar, seed=seed, **beside),
+            *changed,
+            *left_out_as_shown(every, found, split),
+        ),
         **costs,
     )
     made = _at_most(made, changed)
@@ -118,7 +126,7 @@ def plan_report(
     """What the judging would cost and send that `report` does with the same arguments; nothing is sent."""
     session = Desk(runtime.store).session(session_id)
     found = _loaded(judge or session.name, runtime)
-    scored = [item for item in session.items if item.split == split]
+    scored = [item for item in unshown(session.items, found) if item.split == split]
     left = left_of(scored, _stored(found, scored, runtime))
     cases, texts = missing_cases(session, found, left, missing_from, runtime, conversations)
     return judging.plan_judging(cases, found, conversations=texts)
@@ -146,6 +154,7 @@ def calibrate(
     if isinstance(annotations, str):
         _check_alone(annotations, judgments, conversations)
         return report(annotations, found, runtime=kept_by, split=split, seed=seed)
+    every, annotations = annotations, unshown(annotations, found)
     items = tuple(one.item for one in annotations)
     people = tuple(dict.fromkeys(said.annotator for one in annotations for said in one.annotations))
     decide = {one.adjudication.annotator for one in annotations if one.adjudication}
@@ -164,6 +173,7 @@ def calibrate(
     flags = (
         *flags_of(held, said, found.rubric, others=others, conversations=conversations, bar=found.bar, seed=seed),
         *changed,
+        *left_out_as_shown(every, found, split),
     )
     made = make_card(session, annotations, said, judge=found.name, bar=found.bar, split=split, flags=flags, seed=seed)
     return _at_most(made, changed)
