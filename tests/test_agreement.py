@@ -386,6 +386,7 @@ def test_the_truth_is_held(monkeypatch: pytest.MonkeyPatch, raters: int, prevale
         assert row[figure]["llmclf"]["coverage"] >= row[figure]["bootstrap"]["coverage"] - 0.03
 
 
+@pytest.mark.slow
 def test_the_benchmark_reports_every_goal() -> None:
     """A smoke run prints one document: each design and each figure by every way, goals, whether they hold."""
     script = Path(__file__).parents[1] / "benchmarks" / "judge_coverage.py"

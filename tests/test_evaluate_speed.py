@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_speed_benchmark_reports_every_promise() -> None:
     """A smoke run prints one document: seconds and memory of both evaluations, and seconds of a report."""
     script = Path(__file__).parents[1] / "benchmarks" / "evaluate_speed.py"

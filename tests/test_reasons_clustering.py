@@ -439,6 +439,7 @@ def test_frame_has_a_row_for_each_cluster(found: Clustering) -> None:
     assert list(frame["cluster"]) == [one.id for one in found.clusters]
 
 
+@pytest.mark.slow
 def test_scale_benchmark_reports_every_promise() -> None:
     """A smoke run prints one document: seconds, memory, ratio to embedding alone, rate of assigning, growth."""
     script = Path(__file__).parents[1] / "benchmarks" / "reasoning_scale.py"

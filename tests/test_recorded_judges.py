@@ -16,6 +16,7 @@ from recorded_judges import PAIRS, PAIRS_TURNED, kappa_by_hand, not_plain  # noq
 from recorded_sets import llmbar_lines, score_of  # noqa: E402
 
 
+@pytest.mark.slow
 def test_the_benchmark_reports_in_the_form_that_all_have(test_data: Path, tmp_path: Path) -> None:
     """A quick run holds its goals: the copy, the nulls and the inverted expert are flagged, kappas are right."""
     script = BENCHMARKS / "recorded_judges.py"

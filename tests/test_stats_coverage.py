@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_coverage_benchmark_reports_every_arm() -> None:
     """A smoke run prints one document: figures of each way in each setting, goals, whether they hold."""
     script = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
