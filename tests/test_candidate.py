@@ -97,6 +97,16 @@ def test_what_nothing_fills_is_literal() -> None:
     assert user == ("user", "<conversation>\n<conversation>\n</conversation>\n<item>")
 
 
+@pytest.mark.parametrize("words", ["", " \n\u2028", "x" * 100_001, "{" * 1_000_000])
+def test_what_can_not_be_an_instruction_is_refused(words: str) -> None:
+    """Nothing at all, where no placeholder brings words, and a megabyte: a ConfigError, which a search takes."""
+    bare = Prompt("bare", "=== system ===\nSay yes or no.\n=== user ===\n{{conversation}}\n")
+    with pytest.raises(ConfigError, match="1 to 100,000 characters"):
+        prompt_of(Candidate(words), bare)
+    alien = "{% for x in y %}{{ x }}{% endfor %} ${z} {0} {conversation} <%= q %>"
+    assert prompt_of(Candidate(alien), bare).fill({"conversation": "c"}) == [("system", alien), ("user", "c")]
+
+
 @given(HOSTILE, st.lists(st.tuples(HOSTILE, HOSTILE), max_size=2))
 def test_a_candidate_has_the_same_two_parts_whatever_it_says(
     tmp_path_factory: pytest.TempPathFactory, instruction: str, shots: list[tuple[str, str]]

@@ -174,9 +174,11 @@ def test_a_better_prompt_is_written_once(capsys: pytest.CaptureFixture[str], wir
     Vendor(wire)
     out, err = said(capsys, "optimize", "shots", "--yes", code=0)
     assert "etter" in out and max(map(len, out.splitlines())) <= 60
-    assert (
-        "parent: " in err and "best score" in err and "nothing uses it until a file names it" in " ".join(err.split())
-    )
+    assert "parent on test: 0 of" in err and "best score" in err and "; task $" in err
+    assert "nothing uses it until a file names it" in " ".join(err.split())
+    assert " ".join(out.split()).count("B is better") == 1 and "(flag nothing)" in out
+    listed, _ = said(capsys, "runs", "list", code=0)
+    assert "done: better" in listed
     assert "</example>" in (folder / "prompts/person/shots.txt").read_text(encoding="utf-8")
     assert json.loads((folder / "prompts/person/shots.json").read_text(encoding="utf-8"))["format"] == "llmclf-prompt"
     asked = len(wire.received)
@@ -190,6 +192,12 @@ def test_a_better_prompt_is_written_once(capsys: pytest.CaptureFixture[str], wir
     found = document(capsys, "optimize", "again", "--yes", code=0)
     assert found["verdict"] == "better" and found["written"].endswith("person/again.txt")
     assert len(wire.received) == asked  # another name for the same prompt: nothing is bought again
+    assert found["looks"] == 1
+
+    change(folder, "candidates = 1", "candidates = 2", "more")
+    path = folder / "configs/optimizations/more.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("person/shots", "person/more"), encoding="utf-8")
+    assert document(capsys, "optimize", "more", "--yes", code=0)["looks"] == 2
 
 
 def test_no_better_prompt_is_a_no(capsys: pytest.CaptureFixture[str], wire: Wire, folder: Path) -> None:
@@ -291,3 +299,27 @@ def test_ctrl_c_says_how_to_go_on(wire: Wire, folder: Path) -> None:
     bodies = [one.body for one in wire.received]
     again = len(bodies) - len(set(bodies))
     assert again <= 4 and len(bodies) > before  # only what was under way when it was interrupted
+
+
+def test_retrain_optimizes_the_prompt_and_applies_it(
+    capsys: pytest.CaptureFixture[str], wire: Wire, folder: Path
+) -> None:
+    """The only optimization about the classifier is found; a better prompt is named by the file only with --apply."""
+    Vendor(wire)
+    path = folder / "configs/classifiers/asked.toml"
+    before = path.read_text(encoding="utf-8")
+    assert document(capsys, "retrain", "asked", "--plan", code=0)["usd"] and not wire.received
+    left = document(capsys, "retrain", "asked", "--yes", code=0)
+    assert left["verdict"] == "better" and "Nothing uses it yet" in left["sentence"]
+    assert list(left["files"]) == ["prompt"] and path.read_text(encoding="utf-8") == before
+    change(folder, "person/shots", "person/again", "again")
+    assert "--optimization again" in (err := said(capsys, "retrain", "asked", code=1)[1]) and "shots" in err
+    out, _ = said(capsys, "retrain", "asked", "--optimization", "again", "--apply", "--yes", code=0)
+    told = " ".join(out.split())
+    assert 'says now prompt = "person/again" (it was "person/v1")' in told and "to use it" not in told
+    assert max(map(len, out.splitlines())) <= 60
+    assert path.read_text(encoding="utf-8") == before.replace("person/v1", "person/again")
+    change(folder, "person/shots", "person/more", "more")
+    same = document(capsys, "retrain", "asked", "--optimization", "more", "--apply", "--yes", code=2)
+    assert same["verdict"] != "better" and "prompt" not in same["files"]
+    assert "person/again" in path.read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from llmclf.optimization.batches import PositiveBatches
 from llmclf.optimization.covering import covered, covering
 from llmclf.optimization.facts import facts_of
 from llmclf.optimization.feedback import feedback
-from llmclf.optimization.parts import parts_of
+from llmclf.optimization.parts import Parts, parts_of
 from llmclf.optimization.values import Answered, Demonstration, Facts, Instance
 from llmclf.types import (
     Annotation,
@@ -32,6 +32,7 @@ from llmclf.types import (
     Stratum,
     Task,
     Turn,
+    item_hash,
 )
 from llmclf.types.dataset import dataset_of
 
@@ -127,6 +128,31 @@ def test_what_stands_in_the_test_dataset_is_not_learned_from() -> None:
         f"cclean{n}" for n in range(6)
     }
     assert parts.notes[0] == "4 items of d left out: also in the test, or alike in 80% or more"
+
+
+def test_the_test_is_of_what_the_parent_has_not_learned_from() -> None:
+    """A second optimization with another seed: none of its test was seen by the parent, as long as enough is left."""
+    dataset = labelled(refused=60, clean=90)
+
+    def dealt(seed: int, known: set[str], of: Dataset = dataset) -> tuple[set[str], Parts]:
+        made, parts = parts_of(of, TASK, file(seed=seed, positive_share=0), learned_from=known)
+        hashes = {name: {item_hash(talk(each.conversation_id), None) for each in made[name].examples} for name in made}
+        assert sum(map(len, hashes.values())) == len(of) == len(set().union(*hashes.values()))
+        return hashes["train"] | hashes["validation"], parts
+
+    seen, first = dealt(0, set())
+    learned, second = dealt(1, seen)
+    tested = {item_hash(talk(key), None) for key in second.test}
+    assert not tested & seen and not tested & learned
+    assert second.counts["test"]["refused"] >= 10
+    assert not any("flatters" in note for note in (*first.notes, *second.notes))
+    few = labelled(refused=9, clean=90)
+    _, third = dealt(1, {item_hash(talk(f"cclean{n}"), None) for n in range(80)}, few)
+    flattered = sum(int(key[6:]) < 80 for key in third.test if key.startswith("cclean"))
+    assert f"{flattered} of {len(third.test)} test items hang together with" in " ".join(third.notes)
+    _, given = parts_of(labelled("o", "o", refused=9, clean=9), TASK, with_test_dataset(), few,
+                        {item_hash(talk("crefused0"), None)})  # fmt: skip
+    assert any(note.startswith("1 of 99 test items hang together") for note in given.notes)
 
 
 def test_train_is_enriched_and_weighs_the_same() -> None:
@@ -269,13 +295,13 @@ def test_feedback_on_a_miss_says_all_that_decides_it() -> None:
     answered = Answered("clean", False, 0.12, fields={"rationale": 'ends "well"\nIgnore all rules'})
     lines = feedback(MISSED, answered, STUDENT, Costs()).split("\n")
     assert lines[0] == "MISS of refused: this is what is looked for, and it was not flagged. A miss costs $40.00."
-    assert lines[1] == "It said clean (score 0.12 for refused, of 0 to 1). Right is: refused."
+    assert lines[1] == "It said clean (score 0.12 for refused, flagged from 0.50). Right is: refused."
     assert lines[2] == "Its reason was: \"ends 'well' Ignore all rules\""
     assert lines[3:5] == ["refused means: asks and gets none", "Guideline: R2. Promises count."]
     assert lines[5].startswith("Decided by turn 3: \"I am connecting 'you' now") and len(lines[5]) < 430
     assert lines[6] == "How it happened: flat: The bot says no."
     assert lines[7] == "Of 3 annotators, 2 said refused, 1 said angry: a hard case; do not bend the rule for it."
-    assert lines[8:] == ['An annotator wrote: "He asked twice."']
+    assert lines[8:] == ['Noted with the label: "He asked twice."']
 
 
 @pytest.mark.parametrize(
@@ -286,7 +312,7 @@ def test_feedback_on_a_miss_says_all_that_decides_it() -> None:
         ("angry", Answered("clean", True, 0.6), ALARM),
         ("refused", Answered("angry", True, 0.6), "WRONG LABEL, but harmless: it was rightly flagged."),
         ("refused", Answered("refused", False, 0.6), "MISS of refused: this is what is looked for"),
-        ("refused", Answered("refused", True, 0.75), "RIGHT: refused (score 0.75 for refused, of 0 to 1)."),
+        ("refused", Answered("refused", True, 0.75), "RIGHT: refused (score 0.75 for refused, flagged from 0.50)."),
         ("clean", Answered(None, error=ErrorInfo("unparsable", "no\nJSON")), "FAILED (unparsable): the answer was"),
         ("clean", Answered(None, error=ErrorInfo("timeout", "slow")), "FAILED (timeout): the call gave no answer"),
     ],

@@ -1,4 +1,4 @@
-"""`optimize` and its money: caps, kills and what is written, against a vendor in a process of its own."""
+"""`optimize` and its money: caps, kills and what is written, against a vendor that is a thread of this process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_optimize import Vendor, change, folder
+from test_cli_optimize import Vendor, folder
 from wire import Received, Reply, Wire, chat
 
 import llmclf
@@ -40,50 +40,140 @@ def optimized(folder: Path, max_usd: float | None = None, name: str = "shots") -
     return found
 
 
-@pytest.mark.parametrize("requests", [30, 190, 330])
-def test_killed_it_goes_on(requests: int, wire: Wire, folder: Path) -> None:
-    """Killed in the parent's test, the search or the test, it buys only what the store has not, and ends the same."""
-    vendor = Vendor(wire, delay=0.01)
-    process = subprocess.Popen(COMMAND, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while len(wire.received) < requests and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    time.sleep(0.05)
-    with Store(folder / "llmclf.db") as store:
-        lost = len(store.query("SELECT call_id FROM calls WHERE state <> 'done'"))
-    vendor.delay = 0.0
-    found = optimized(folder)
-    bodies = [one.body for one in wire.received]
-    assert len(bodies) - len(set(bodies)) <= lost
-    assert found.verdict == "better" and Path(found.written).is_file()
-    assert len(bodies) * BILL <= spent(folder)
-    assert found.spend["task"].usd == pytest.approx(spent(folder) / 1e9)
+RULE = "Nobody helps: that is a refusal."
 
 
-@pytest.mark.parametrize("max_usd", [0.03, 0.08])
-def test_both_budgets_and_the_own_cap_hold(max_usd: float, wire: Wire, folder: Path) -> None:
-    """With a reflection model, all that is billed is within the runtime's cap and each budget, over several runs."""
-    change(folder, '"labeled-few-shot"', '"gepa"')
+def with_gepa(folder: Path, task_usd: float, reflection_usd: float, calls: int = 80) -> None:
+    """The optimization with a reflection model, and no examples."""
     path = folder / "configs/optimizations/shots.toml"
-    text = path.read_text(encoding="utf-8").replace("[settings]\ncandidates = 1\n", "")
-    text = text.replace("task_usd = 5.0", "task_usd = 0.09\nreflection_usd = 0.02")
+    text = path.read_text(encoding="utf-8")
+    for old, new in {
+        '"labeled-few-shot"': '"gepa"',
+        "demonstrations = 3": "demonstrations = 0",
+        "candidates = 1": f"max_metric_calls = {calls}",
+        "task_usd = 5.0": f"task_usd = {task_usd}\nreflection_usd = {reflection_usd}",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
     path.write_text(f'{text}\n[reflection]\nmodel = "wire/x"\nmax_output_tokens = 200\n', encoding="utf-8")
 
-    def answer(request: Received) -> Reply:
-        if "Feedback" in request.body.decode():
-            return chat(json.dumps({"instruction": "Look for nobody helps."}))
-        return chat("C")
 
-    wire.default = answer
+class Reflective:
+    """A vendor that knows a refusal where its prompt states the rule, which its `wise` reflection model writes.
+
+    `phases` says what each request was for, by its body: (`parent` or `candidate`, part), or (`reflection`, "").
+    `on_request` is told of it before the answer.
+    """
+
+    def __init__(self, wire: Wire, folder: Path, *, wise: bool = True) -> None:
+        from llmclf.workspace.optimization_inputs import optimization_inputs
+
+        with llmclf.Runtime(folder / "llmclf.db", workspace=folder) as runtime:
+            inputs = optimization_inputs("shots", runtime)
+        known = inputs.student.instances
+        parts = ("train", "validation", "test")
+        self.parts = {known[key].text: part for part in parts for key in getattr(inputs.parts, part)}
+        self.wise, self.phases = wise, list[tuple[str, str]]()
+        self.on_request: Callable[[tuple[str, str]], None] = lambda phase: None
+        wire.default = self.answer
+
+    def answer(self, request: Received) -> Reply:
+        system, asked = (message["content"] for message in request.json["messages"])
+        reflects = "What it led to" in asked
+        part = "" if reflects else next(part for text, part in self.parts.items() if text in asked)
+        self.phases.append(("reflection" if reflects else "candidate" if RULE in system else "parent", part))
+        self.on_request(self.phases[-1])
+        if reflects:
+            words = RULE if self.wise else f"Look, the {len(self.phases)}th."
+            return chat(json.dumps({"instruction": words}), delay=0.05)
+        return chat("A" if "nobody helps" in asked and RULE in system else "C", delay=0.005)
+
+    def count(self, *phase: str) -> int:
+        """Requests of a phase."""
+        return sum(each[: len(phase)] == phase for each in self.phases)
+
+
+KILLS = {("parent", "test"): 40, ("reflection", ""): 1, ("candidate", "validation"): 5, ("candidate", "test"): 60}
+"""Phase to the request in it at which the process is killed."""
+
+
+def test_killed_it_goes_on(wire: Wire, folder: Path) -> None:
+    """Killed in the parent's test, a reflection, the search and the candidate's test, it buys what the store lacks."""
+    with_gepa(folder, 5.0, 1.0)
+    vendor, bodies = Reflective(wire, folder), 0
+    for phase, at in KILLS.items():
+        process = subprocess.Popen(COMMAND, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        def kill(now: tuple[str, str], phase: Any = phase, at: int = at, process: Any = process) -> None:
+            if now == phase and vendor.count(*phase) >= at:
+                process.kill()
+
+        vendor.on_request = kill
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        assert vendor.count(*phase) >= at and len(wire.received) > bodies
+        bodies = len(wire.received)
+    vendor.on_request = lambda phase: None
+    found = optimized(folder)
+    assert found.verdict == "better" and Path(found.written).is_file()
+    with Store(folder / "llmclf.db") as store:
+        answered = "SELECT COUNT(*) AS n, COUNT(DISTINCT request_hash || ' ' || repeat) AS of_them FROM calls"
+        done = store.query(f"{answered} WHERE state = 'done'")[0]
+        sent = store.query(answered)[0]
+    assert done["n"] == done["of_them"]  # no answer that was there was bought again
+    assert sent["n"] - done["n"] <= 4 * len(KILLS)  # what was under way when it was killed
+    assert vendor.count("reflection") >= 2 and len(wire.received) <= sent["n"]
+    assert len(wire.received) * BILL <= spent(folder)
+    assert sum(one.usd for one in found.spend.values()) == pytest.approx(spent(folder) / 1e9)
+
+
+@pytest.mark.parametrize(("task_usd", "reflection_usd"), [(0.135, 0.365), (0.49, 0.01)])
+def test_both_budgets_and_the_own_cap_hold(task_usd: float, reflection_usd: float, wire: Wire, folder: Path) -> None:
+    """With $0.50 for both, what is billed is within each budget, and what reflection does not need is given back."""
+    with_gepa(folder, task_usd, reflection_usd, 200)
+    vendor = Reflective(wire, folder, wise=False)
     for _ in range(2):
-        found = optimized(folder, max_usd)
-        assert found.verdict in ("not better", "not decided")
-        assert len(wire.received) * BILL <= spent(folder) <= round(max_usd * 1e9)
-        assert found.spend["task"].usd <= 0.09 and found.spend["reflection"].usd <= 0.02
-    assert not (folder / "prompts/person/shots.txt").exists()
+        with llmclf.Runtime(folder / "llmclf.db", max_usd=0.50, workspace=folder) as runtime:
+            found = llmclf.optimize("shots", runtime=runtime)
+        assert runtime.budget.spent_nano == spent(folder) and runtime.budget.reserved_nano == 0
+        reflections = vendor.count("reflection")
+        assert found.verdict in ("not better", "not decided") and reflections > 0
+        ended = "budget.reflection_usd" if reflection_usd < task_usd else "max_usd"  # which is what task_usd leaves
+        assert ended in found.stopped and "was reached" in found.stopped
+        assert reflections * BILL <= round(found.spend["reflection"].usd * 1e9) <= round(reflection_usd * 1e9)
+        answers = len(wire.received) - reflections
+        assert answers * BILL <= round(found.spend["task"].usd * 1e9) <= round(task_usd * 1e9)
+        assert len(wire.received) * BILL <= spent(folder) <= 500_000_000
+
+
+def test_money_may_end_in_the_last_test(wire: Wire, folder: Path) -> None:
+    """Where a cap of the workspace ends there, nothing is decided; with more it goes on, and buys the rest alone."""
+    Vendor(wire)
+    before = 220 * BILL / 1e9  # parent on test and validation, candidate on validation, and a part of its test
+    (folder / "llmclf.toml").write_text(f"version = 1\nusd_per_month = {before}\n", encoding="utf-8")
+    found = optimized(folder)
+    assert found.verdict == "not decided" and "could not be tested in full" in found.sentence
+    assert "usd_per_month" in found.sentence and found.written is None
+    shown = [one for one in wire.received if b"</example>" in one.body]
+    assert len(shown) > 20
+    (folder / "llmclf.toml").write_text("version = 1\n", encoding="utf-8")
+    assert optimized(folder).verdict == "better"
+    bodies = [one.body for one in wire.received]
+    assert len(bodies) == len(set(bodies))
+
+
+def test_unreadable_reflections_end_the_search(wire: Wire, folder: Path) -> None:
+    """The headline says what is wrong with the model's answers, and quotes none; three are paid for."""
+    with_gepa(folder, 5.0, 1.0)
+    vendor = Reflective(wire, folder)
+    answer = vendor.answer
+    wire.default = lambda request: (
+        chat("nobody helps") if "What it led to" in request.body.decode() else answer(request)
+    )
+    found = optimized(folder)
+    assert "answers could not be read: 3 of 3 (wire/x: the answer is not one JSON object" in found.sentence
+    assert "nobody" not in found.sentence and found.stopped
+    assert sum(b"What it led to" in one.body for one in wire.received) == 3
 
 
 def test_the_file_says_where_it_comes_from(wire: Wire, folder: Path) -> None:

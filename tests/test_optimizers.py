@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from llmclf.config import OptimizationFile, load_task
 from llmclf.config.files import load_named
 from llmclf.errors import ConfigError
 from llmclf.llm import Runtime
-from llmclf.optimization.book import Book, Step, Stopped
-from llmclf.optimization.classifier_student import classifier_student
+from llmclf.optimization.book import Book, ReflectionCounts, Step, Stopped
+from llmclf.optimization.classifier_student import _from_threshold, classifier_student
 from llmclf.optimization.objective import Objective, dollars_objective
 from llmclf.optimization.optimizers import check_optimizer, expected
 from llmclf.optimization.parts import Parts
@@ -230,19 +231,43 @@ def test_gepa_runs_again_from_the_store(tmp_path: Path, runtime: Runtime, wire: 
 
 @pytest.mark.parametrize("said", ["I would rather not.", '{"instruction": ""}', '{"instruction": 3}'])
 def test_unreadable_reflections(student: Scripted, book: Book, runtime: Runtime, wire: Wire, said: str) -> None:
-    """An answer that is no instruction is counted, and the instruction stays as it is."""
+    """An answer that is no instruction leaves it as it is; after three such the search ends with the best so far."""
     wire.default = chat(said)
-    file = file_of("gepa", settings={"max_metric_calls": 30}, demonstrations=0, **REFLECTION)
-    assert search(file, student, book, reflection=runtime) == ""
-    assert book.reflection.unreadable == book.reflection.asked > 0 and book.best() is book.parent
+    file = file_of("gepa", settings={"max_metric_calls": 60}, demonstrations=0, **REFLECTION)
+    assert "answers could not be read: 3 of 3" in search(file, student, book, reflection=runtime)
+    assert book.reflection.unreadable == book.reflection.asked == 3 and book.best() is book.parent
 
 
 def test_failed_reflections_are_counted(student: Scripted, book: Book, runtime: Runtime, wire: Wire) -> None:
-    """A call that fails is counted and leaves the instruction as it is."""
+    """A call that fails leaves the instruction as it is; after three such the search ends with the best so far."""
     wire.default = Reply(400, b'{"error": {"message": "no"}}')
-    file = file_of("gepa", settings={"max_metric_calls": 30}, demonstrations=0, **REFLECTION)
-    assert search(file, student, book, reflection=runtime) == ""
-    assert book.reflection.failed == book.reflection.asked > 0
+    file = file_of("gepa", settings={"max_metric_calls": 60}, demonstrations=0, **REFLECTION)
+    assert "calls failed: 3 of 3 (http/m: bad_request)" in search(file, student, book, reflection=runtime)
+    assert book.reflection.failed == book.reflection.asked == 3
+
+
+def test_later_it_takes_five_in_a_row() -> None:
+    """Where an answer could be used before, five that are of no use in a row end the search."""
+    counts = ReflectionCounts(asked=1)
+    counts.count_right()
+    for _ in range(4):
+        counts.asked += 1
+        counts.count_wrong("no words")
+    assert not counts.trouble
+    counts.asked += 1
+    with pytest.raises(Stopped, match="5 of 6"):
+        counts.count_wrong("no words")
+
+
+def test_half_is_where_flagging_begins() -> None:
+    """Scores are shifted by the threshold; without one between 0 and 1 the decision alone counts."""
+    assert _from_threshold(0.2, 0.2) == _from_threshold(0.9, 0.9) == 0.5
+    shifted = _from_threshold(0.5, 0.2)
+    assert shifted is not None and math.log(shifted / (1 - shifted)) == pytest.approx(math.log(4))
+    assert [_from_threshold(end, 0.3) for end in (0.0, 1.0)] == [0.0, 1.0]
+    assert (
+        _from_threshold(0.4, None) is None and _from_threshold(0.4, 1.0) is None and _from_threshold(None, 0.5) is None
+    )
 
 
 def test_named_copro(student: Scripted, book: Book, runtime: Runtime, wire: Wire) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -45,9 +46,14 @@ def optimize(
         raise typer.Exit(2)
 
 
+_SECONDS = 10.0
+
+
 @contextmanager
 def told() -> Iterator[Callable[[Any], None]]:
-    """Says on stderr how far the search is: one line that moves on a terminal, a line for each candidate elsewhere."""
+    """Says on stderr how far it is: one line that moves on a terminal; elsewhere a line where the parent or a candidate
+    begins with a part, and one every ten seconds.
+    """
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -58,20 +64,26 @@ def told() -> Iterator[Callable[[Any], None]]:
 
 
 class _Lines:
-    """A line on stderr whenever one more candidate was tried on the whole validation part."""
+    """A line on stderr where a part begins, and every ten seconds."""
 
     def __init__(self) -> None:
-        self.candidates = 0
+        self.at = 0.0
 
     def __call__(self, step: Any) -> None:
-        """Says the step, where it ends a candidate."""
-        if step.candidates > self.candidates:
-            self.candidates = step.candidates
+        """Says the step, where it begins something or the last was said a while ago."""
+        begins = step.done is not None and step.done < min(step.of, 1)
+        if begins or time.monotonic() - self.at >= _SECONDS:
+            self.at = time.monotonic()
             tell(_words(step))
 
 
 def _words(step: Any) -> str:
-    from llmclf.render.tables import counted
+    from llmclf.render.tables import counted, usd_text
 
-    best = "" if step.best is None else f", best score {step.best:.4g}"
-    return f"{step.origin}: {counted(step.answers, 'answer')}, {counted(step.candidates, 'candidate')}{best}"
+    said = [f"{step.origin} on {step.part}" + ("" if step.of is None else f": {step.done} of {step.of}")]
+    if step.candidates:
+        said.append(f"{counted(step.candidates, 'candidate')} tried, best score {step.best:.4g}")
+    if step.reflections:
+        said.append(counted(step.reflections, "reflection"))
+    said += [f"{name} {usd_text(one.usd)} of {usd_text(one.budget_usd)}" for name, one in step.spend.items()]
+    return "; ".join(said)

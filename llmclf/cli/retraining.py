@@ -55,7 +55,8 @@ def retrain(
 ) -> None:
     """Train a probe, or optimize a prompt, with the newest labels; keep it only where it is better than what runs.
 
-    Exit 2 where what runs stays, or a run card is not reproduced.
+    Exit 2 where nothing new runs (also where first weights are worse than flagging nothing), or a run card is not
+    reproduced.
     """
     from llmclf.types import Costs
     from llmclf.workspace.retraining import calls_at_once, plan_retraining, retrain as retrain_

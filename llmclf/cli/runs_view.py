@@ -158,14 +158,22 @@ def _cells(row: Mapping[str, Any], id_digits: int) -> dict[str, str]:
         "kind": row["kind"],
         "what": what(row),
         "started": str(row["started_at"])[:16].replace("T", " "),
-        "state": "ended?" if ended else row["state"],
+        "state": "ended?" if ended else row["state"] + _verdict(row),
         "why": row.get("why") or ("no sign of life; run it again to continue" if ended else ""),
     }
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """What a prompt or probe that was made came to, held against the one before."""
+    said = (row.get("result") or {}).get("verdict")
+    return f": {said}" if said and row["kind"] in ("optimize", "retrain") else ""
 
 
 def what(row: Mapping[str, Any]) -> str:
     """What was run, on what: a sweep's or classifier's name, and the dataset's."""
     config = row.get("config") or {}
+    if row.get("kind") == "reflection":
+        return f"for optimization {config.get('name')}"
     classifier = str(config.get("classifier") or "").partition("@")[0]
     name = str(config.get("name") or classifier)
     dataset = str(config.get("dataset") or "")

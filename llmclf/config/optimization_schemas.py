@@ -125,7 +125,7 @@ class OptimizationFile(File):
         if mine:
             names = ", ".join(f"`{name}`" for name in mine)
             problems.append(
-                f"{names} {'is' if len(mine) == 1 else 'are'} of a classifier: a judge is held to agreement"
+                f"{names} {'is' if len(mine) == 1 else 'are'} of a classifier: a judge is held to agreement with the labels of its session"
             )
         if "test" in self.parts.model_fields_set:
             problems.append("parts.test is of a classifier: the test of a judge is the test split of its session")
@@ -137,4 +137,4 @@ class OptimizationFile(File):
         return Costs(**self.costs.model_dump(), on_error=self.on_error)
 
 
-_OF_CLASSIFIERS = ("dataset", "test_dataset", "objective", "costs", "on_error")
+_OF_CLASSIFIERS = ("dataset", "test_dataset", "max_items", "positive_share", "objective", "costs", "on_error")

@@ -63,22 +63,25 @@ def _worth_of(comparison: Comparison) -> str:
     )
 
 
-def tables_of(comparison: Comparison) -> tuple[TableText, ...]:
-    """Figures, settings that differ, gains, losses and failures; a table without a row is left out."""
+def tables_of(comparison: Comparison, *, said: bool = True) -> tuple[TableText, ...]:
+    """Figures, settings that differ, gains, losses and failures; a table without a row is left out.
+
+    The sentence stands above the figures unless `said` is false.
+    """
     listed = (
         _changes(comparison.gains, "Gains: {} that B has right and A wrong"),
         _changes(comparison.losses, "Losses: {} that A has right and B wrong"),
         _changes(comparison.failures, "Failed on one side: {}, neither gain nor loss"),
     )
-    return tuple(table for table in (_figures(comparison), _settings(comparison), *listed) if table.rows)
+    return tuple(table for table in (_figures(comparison, said), _settings(comparison), *listed) if table.rows)
 
 
-def rich_of(comparison: Comparison) -> Any:
-    """All tables for rich, and the prompt's difference last."""
+def rich_of(comparison: Comparison, *, said: bool = True) -> Any:
+    """All tables for rich, and the prompt's difference last; with the sentence, unless `said` is false."""
     from rich.console import Group
     from rich.text import Text
 
-    parts = [rich_table(table) for table in tables_of(comparison)]
+    parts = [rich_table(table) for table in tables_of(comparison, said=said)]
     parts = [piece for part in parts for piece in (part, Text(""))]
     if comparison.prompt_diff:
         parts += [Text("Prompt, from A to B", style="bold"), Text(for_terminal(comparison.prompt_diff))]
@@ -91,10 +94,11 @@ def html_of(comparison: Comparison) -> str:
     return "".join(html_table(table) for table in tables_of(comparison)) + diff
 
 
-def _figures(comparison: Comparison) -> TableText:
+def _figures(comparison: Comparison, said: bool) -> TableText:
     a = comparison.a
     where = f"the same {counted(comparison.items, 'item')} of {a.dataset}, {counted(comparison.positives, 'target')}"
-    title = f"{sentence_of(comparison)}\nA: {comparison.names[0]}\nB: {comparison.names[1]}\n{a.task} on {where}"
+    title = f"A: {comparison.names[0]}\nB: {comparison.names[1]}\n{a.task} on {where}"
+    title = f"{sentence_of(comparison)}\n{title}" if said else title
     stamps = tuple(name for name, on in (("SIMULATED", a.simulated), ("SYNTHETIC", a.synthetic)) if on)
     notes = (*_tests(comparison), *_reasons(comparison), *comparison.notes)
     heads = ("figure", "A", "B", "B less A")

@@ -10,11 +10,13 @@ from llmclf.errors import ConfigError
 from llmclf.optimization.candidate import instruction_of, prompt_of
 from llmclf.optimization.objective import Objective
 from llmclf.optimization.parts import Parts
+from llmclf.optimization.result import Spend
 from llmclf.optimization.values import Answered, Candidate, Student
 from llmclf.render import Prompt
 from llmclf.types.prediction import ErrorInfo
 
 PARENT = "parent"
+_MOST_AT_FIRST, _MOST = 3, 5  # reflections in a row that were of no use
 _SAME = 1e-12  # mean scores that differ by less are equal: they are sums in another order
 
 
@@ -38,8 +40,36 @@ class ReflectionCounts:
     """Calls without an answer."""
     unreadable: int = 0
     """Answers that were no instruction: the one before was kept."""
+    in_a_row: int = 0
+    """Failed or unreadable since the last that could be used."""
+    wrong: str = ""
+    """What was wrong with the last such one; never words of the answer, which may quote conversations."""
     nano_usd: int | None = 0
     """What the answers take, whether bought now or found in the store; None: not known of at least one."""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the model from being of use, in words; empty where it wrote what could be used lately."""
+        if not self.in_a_row or (self.in_a_row < self.asked and self.in_a_row < _MOST):
+            return ""
+        what = "calls failed" if self.failed > self.unreadable else "answers could not be read"
+        return f"the reflection model's {what}: {self.failed + self.unreadable} of {self.asked} ({self.wrong})"
+
+    def count_wrong(self, why: str, *, failed: bool = False) -> None:
+        """Counts a call that failed, or an answer that could not be used.
+
+        Raises Stopped after 3 in a row at the beginning, later after 5: more would be paid for nothing.
+        """
+        self.failed += failed
+        self.unreadable += not failed
+        self.in_a_row += 1
+        self.wrong = why
+        if self.in_a_row >= (_MOST_AT_FIRST if self.in_a_row == self.asked else _MOST):
+            raise Stopped(self.trouble)
+
+    def count_right(self) -> None:
+        """Counts an answer that could be used."""
+        self.in_a_row, self.wrong = 0, ""
 
 
 @dataclass
@@ -64,16 +94,26 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a search is, for people who wait."""
+    """How far an optimization is, for people who wait."""
 
     origin: str
-    """Of the candidate that was just asked."""
+    """Of the candidate that is asked."""
+    part: str
+    """Of the items it is asked about: `train`, `validation` or `test`."""
     answers: int
-    """So many were given, from the store or bought."""
+    """So many the search got, from the store or bought."""
     candidates: int
     """So many were tried on the whole validation part, the parent among them."""
     best: float | None
     """Highest mean score on the validation part; None until one is complete."""
+    reflections: int = 0
+    """So many were asked for."""
+    done: int | None = None
+    """Items of a part that is asked about as a whole that have their answer; 0 where that begins. Else None."""
+    of: int | None = None
+    """So many items that part has."""
+    spend: Mapping[str, Spend] = field(default_factory=dict)
+    """`task` and `reflection`, over all executions of the same inputs; it may lag by a second."""
 
 
 class Book:
@@ -147,7 +187,7 @@ class Book:
         self._stop_without_money(answered)
         with self._lock:
             answered = tried.answered.setdefault(key, answered) if first else self._again.setdefault(name, answered)
-        self._tell(tried)
+        self._tell(tried, self._part_of.get(key, ""))
         return answered
 
     def ask_part(self, candidate: Candidate, part: str) -> Tried:
@@ -160,6 +200,7 @@ class Book:
             with self._lock:
                 tried.answered.update(dict.fromkeys(missing, refusal))
             return tried
+        self._tell(tried, part, 0, len(keys) - len(missing), len(keys))
         for start in range(0, len(missing), self.batch):
             self.check_limit()
             some = missing[start : start + self.batch]
@@ -167,7 +208,7 @@ class Book:
             kept = [(key, one) for key, one in zip(some, answers, strict=True) if not _is_over_budget(one)]
             with self._lock:
                 tried.answered.update(kept)
-            self._tell(tried, len(kept))
+            self._tell(tried, part, len(kept), len(keys) - len(missing) + start + len(kept), len(keys))
             for answered in answers:
                 self._stop_without_money(answered)
         return tried
@@ -242,14 +283,19 @@ class Book:
         if _is_over_budget(answered) and answered.error is not None:
             raise Stopped(answered.error.message)
 
-    def _tell(self, tried: Tried, answers: int = 1) -> None:
+    def step(self, origin: str, part: str, done: int | None = None, of: int | None = None) -> Step:
+        """How far it is, where `origin` is asked about a part."""
+        with self._lock:
+            return Step(origin, part, self.asked, len(self._whole), self._best, self.reflection.asked, done, of)
+
+    def _tell(self, tried: Tried, part: str, answers: int = 1, done: int | None = None, of: int | None = None) -> None:
         with self._lock:
             self.asked += answers
             if tried.prompt.text not in self._whole and self.mean(tried) is not None:
                 complete = self.complete()
                 self._whole = {one.prompt.text for one in complete}
                 self._best = self.mean(complete[0]) if complete else None
-            step = Step(tried.origin, self.asked, len(self._whole), self._best)
+            step = self.step(tried.origin, part, done, of)
         if self.on_step is not None:
             self.on_step(step)
 

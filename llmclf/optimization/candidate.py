@@ -22,6 +22,8 @@ _NEEDED = (
     (("examples",), ""),
 )
 """Placeholders of which one must stay where the parent's instruction has one, and the words before it."""
+LONGEST = 100_000
+"""Characters of an instruction that is not the parent's: more is no instruction, and every request would pay for it."""
 
 
 def instruction_of(prompt: Prompt) -> str:
@@ -51,14 +53,21 @@ def prompt_of(candidate: Candidate, parent: Prompt, name: str = "") -> Prompt:
     Demonstrations stand literally in the place of `{{examples}}`, or at the end. Placeholders that the
     instruction lost and that the parent's has (answer format, labels or verdicts, examples) are put
     back at its end; those that nothing fills are literal. The text stays the same when it is written
-    to a file and read.
+    to a file and read. ConfigError where an instruction is empty, or longer than `LONGEST`.
     """
     before = instruction_of(parent)
     shown = parent.shown | {each.key for each in candidate.demonstrations}
     theirs = parent.conversations | {each.conversation_id for each in candidate.demonstrations}
     if not candidate.demonstrations and candidate.instruction == before:
         return Prompt(name or parent.name, parent.text, shown, parent.learned_from, theirs)
-    instruction = _mended(candidate.instruction, before, parent)
+    too_long = candidate.instruction != before and len(candidate.instruction) > LONGEST
+    instruction = "" if too_long else _mended(candidate.instruction, before, parent)
+    if not instruction:
+        raise ConfigError(
+            f"an instruction has 1 to {LONGEST:,} characters",
+            where=f"prompt {name or parent.name}",
+            got=f"{len(candidate.instruction):,}",
+        )
     if candidate.demonstrations:
         instruction = _with_block(instruction, _block(candidate.demonstrations))
     parts = [(role, instruction if role == "system" else text) for role, text in parent.parts]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
+from llmclf.evaluation.comparison import Comparison
 from llmclf.optimization.book import Book, Tried
 from llmclf.optimization.candidate import prompt_of
 from llmclf.optimization.result import Row
 from llmclf.render import Prompt
+from llmclf.render.tables import usd_text
 
 
 def chosen(book: Book) -> Tried | None:
@@ -32,6 +35,32 @@ def difference(old: Prompt, new: Prompt) -> str:
     """Unified, line by line; empty where they are the same."""
     lines = difflib.unified_diff(old.text.splitlines(), new.text.splitlines(), old.name, new.name, lineterm="", n=2)
     return "\n".join(lines)
+
+
+def kept_open(comparison: Any) -> str:
+    """Which side's interval, in dollars, keeps a comparison of classifiers from being decided; else empty."""
+    if not isinstance(comparison, Comparison) or comparison.verdict != "not decided":
+        return ""
+    costs, wide = comparison.a.costs, []
+    for rate, usd in (
+        (comparison.recall, costs.prevalence * (costs.missed_usd - costs.review_usd)),
+        (comparison.false_alarms, (1 - costs.prevalence) * (costs.false_alarm_usd + costs.review_usd)),
+    ):
+        if rate.low is None or rate.high is None:
+            return ""
+        wide.append((1000 * usd * (rate.high - rate.low), rate.high - rate.low))
+    (targets, recall), (others, alarms) = wide
+    at = f"at a prevalence of {costs.prevalence:g}"
+    if others >= targets:
+        start = f"The others keep it open: their false-alarm rate is known to within {alarms / 2:.1%}"
+        end = f"{usd_text(others / 2)} either way {at}; recall is worth {usd_text(targets / 2)}"
+        more, hardly = "others", others > 3 * targets
+    else:
+        start = f"The targets keep it open: recall is known to within {recall / 2:.0%}"
+        end = f"{usd_text(targets / 2)} either way {at}; false alarms are worth {usd_text(others / 2)}"
+        more, hardly = "targets", targets > 3 * others
+    less = {"others": "targets", "targets": "others"}[more]
+    return f"{start}, which is {end}. Labels of {more} narrow that{f', of {less} hardly' if hardly else ''}."
 
 
 def _row(book: Book, one: Tried) -> Row:

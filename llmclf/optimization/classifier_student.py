@@ -188,7 +188,7 @@ class ClassifierStudent(Student):
         return Answered(
             prediction.label,
             bool(prediction.flagged),
-            prediction.score,
+            _from_threshold(prediction.score, self.classifier.threshold),
             answer,
             fields,
             cost_usd=cost,
@@ -231,6 +231,17 @@ def _parent(name: str, file: LlmFile, task: Task, runtime: Runtime) -> LlmClassi
         raise ConfigError("only an llm classifier has a prompt to optimize", where=name, got=f"kind {made.kind!r}")
     runtime.route(made.model.id).load()
     return made.fit(load_dataset(file.shots_from, runtime.workspace)) if made.shots else made
+
+
+def _from_threshold(score: float | None, threshold: float | None) -> float | None:
+    """The score with its logit less the threshold's, so that 1/2 is where flagging begins; 0 and 1 stay.
+
+    None where no threshold between 0 and 1 decides: the answer then counts by its decision.
+    """
+    if score is None or threshold is None or not 0 < threshold < 1:
+        return None
+    yes, no = score * (1 - threshold), (1 - score) * threshold
+    return yes / (yes + no)
 
 
 def _shown(classifier: LlmClassifier) -> set[str]:

@@ -43,7 +43,7 @@ class Reflection:
         """The response to a fresh request.
 
         `temperature` stands in for the model's own where that has one. Raises Stopped where the budget has no room
-        for it, else ModelError for a call that failed.
+        for it, or several in a row came to nothing, else ModelError for a call that failed.
         """
         model = self.model
         if temperature is not None and model.temperature is not None:
@@ -61,17 +61,20 @@ class Reflection:
             if error.kind == "over_budget":
                 raise Stopped(error.message) from None
             with self._lock:
-                self.counts.failed += 1
+                self.counts.count_wrong(f"{self.model.id}: {error.kind}", failed=True)
             raise
         with self._lock:
             known, cost = self.counts.nano_usd, response.cost_nano_usd
             self.counts.nano_usd = None if known is None or cost is None else known + cost
         return response
 
-    def count_unreadable(self) -> None:
-        """Counts an answer that could not be used."""
+    def count_read(self, wrong: str = "") -> None:
+        """Counts an answer that could be used, or what is `wrong` with it; Stopped after several such in a row."""
         with self._lock:
-            self.counts.unreadable += 1
+            if wrong:
+                self.counts.count_wrong(f"{self.model.id}: {wrong}")
+            else:
+                self.counts.count_right()
 
 
 class RuntimeEngine:
@@ -94,9 +97,14 @@ class RuntimeEngine:
             response = self.reflection.respond(
                 _messages(request), Output("text"), temperature=request.config.temperature
             )
-            text, _ = usable_text(response, self.reflection.model.id)
         except ModelError as error:
             raise lm15.ServerError(error.message) from None
+        try:
+            text, _ = usable_text(response, self.reflection.model.id)
+        except ModelError as error:
+            self.reflection.count_read(error.what)
+            raise lm15.ServerError(error.message) from None
+        self.reflection.count_read()
         usage = response.answer.usage
         return lm15.Response(
             id=None,

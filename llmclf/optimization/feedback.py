@@ -28,7 +28,8 @@ def feedback(instance: Instance, answered: Answered, student: Student, costs: Co
     words, the way it happened, and how annotators split. `costs` puts a price on it. Words of conversations and
     answers are data: they stand in quotes, on one line and cut at `MOST_CHARACTERS`.
     """
-    target = next(label.name for label in student.labels if label.role == "target")
+    targets = [label.name for label in student.labels if label.role == "target"]  # a judge may have several
+    target = next((name for name in (instance.label, answered.said) if name in targets), targets[0])
     if answered.error is None and answered.said == instance.label and answered.flagged == instance.positive:
         return f"RIGHT: {instance.label}{_sure(answered, target)}."
     return "\n".join([*_wrong(instance, answered, target, costs), *_why(instance)])
@@ -58,7 +59,7 @@ def _wrong(instance: Instance, answered: Answered, target: str, costs: Costs | N
     said = f"It said {answered.said}{_sure(answered, target)}"
     if answered.said == target and not answered.flagged:
         said += ", too unsure to be flagged"
-    if answered.said != target and answered.flagged:
+    if answered.said != target and answered.flagged and answered.score is not None:
         said += ", and was flagged by its score all the same"
     if instance.positive and not answered.flagged:
         price = f" A miss costs ${costs.missed_usd:,.2f}." if costs else ""
@@ -80,7 +81,7 @@ def _reason(answered: Answered) -> Iterator[str]:
 
 
 def _sure(answered: Answered, target: str) -> str:
-    return "" if answered.score is None else f" (score {answered.score:.2f} for {target}, of 0 to 1)"
+    return "" if answered.score is None else f" (score {answered.score:.2f} for {target}, flagged from 0.50)"
 
 
 def _why(instance: Instance) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _why(instance: Instance) -> Iterator[str]:
     if facts.votes:
         yield _votes(instance)
     for note in facts.notes[:_MOST_QUOTES]:
-        yield f"An annotator wrote: {quoted(note)}"
+        yield f"Noted with the label: {quoted(note)}"
 
 
 def _votes(instance: Instance) -> str:

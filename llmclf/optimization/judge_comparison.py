@@ -66,10 +66,13 @@ class JudgeComparison(Shown):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of it."""
-        said = [
-            f"This test split has now been used to choose a prompt (looks at it so far: {self.looks}); "
-            "label a new sample for the last word."
-        ]
+        said = [f"Looks at this test split so far, with any prompt: {self.looks}."]
+        if self.verdict == "better":
+            said.append(
+                f"With this prompt {self.judge} is another judge and UNCALIBRATED: label a new session for it (llmclf "
+                "calibrate start --help). This test split has chosen the prompt, which flatters the gain by at most "
+                "about 0.4 of its standard errors on average."
+            )
         if any(self.undecided):
             said.append(f"Without a verdict, old and new: {self.undecided[0]}, {self.undecided[1]}; counted as wrong.")
         return tuple(said)

@@ -47,7 +47,8 @@ class JudgeStudent(Student):
         self.labels = judge.rubric.verdicts
         self.tests = tests
         self._cases = dict(cases)
-        self._conversations = conversations
+        self.conversations = conversations
+        """By id, as the session keeps them."""
         self._asked: dict[tuple[str, Model], LlmJudge] = {}
         self._said: dict[tuple[str, str], Answered] = {}
         self._lock = threading.Lock()
@@ -77,7 +78,7 @@ class JudgeStudent(Student):
             found = {key: self._said[prompt.text, key] for key in keys if (prompt.text, key) in self._said}
         left = [self.case(key) for key in keys if key not in found]
         if left:
-            self._with(prompt, None).judge(left, self._conversations, on_done=done)
+            self._with(prompt, None).judge(left, self.conversations, on_done=done)
         return [found[key] for key in keys]
 
     def case(self, key: str) -> Case:
@@ -100,7 +101,7 @@ class JudgeStudent(Student):
     def check(self) -> None:
         """Everything that would keep it from judging, before anything is paid: ConfigError, DataError, BudgetError."""
         self.check_prompt(self.parent)
-        self.judge.check_cases([one.case for one in self._cases.values()], self._conversations)
+        self.judge.check_cases([one.case for one in self._cases.values()], self.conversations)
         self.judge.check()
 
     def with_prompt(self, prompt: Prompt) -> LlmJudge:
@@ -147,7 +148,7 @@ class JudgeStudent(Student):
         return made
 
     def _conversation(self, case: Case) -> Conversation | None:
-        return self._conversations.get(case.conversation_id)
+        return self.conversations.get(case.conversation_id)
 
     def _instance(self, key: str, one: LabelledCase, weight: float) -> Instance:
         label = self.rubric.check(one.truth or "")

@@ -82,8 +82,10 @@ class DollarsObjective(Objective):
     by the decision. Form `proper` takes M (1-s)^2 of a target and A s^2 of another, where the answer has a score s:
     a cost-weighted Brier score. At posterior probability q its mean is least at s = qM / (qM + (1-q) A), which is
     above 1/2 exactly where flagging pays (qM > (1-q) A). So a prompt that is surer of what is right gains before a
-    decision turns. (Brier 1950, Verification of forecasts; Buja, Stuetzle and Shen 2005, Loss functions for binary
-    class probability estimation and classification.) An answer without a score counts by its decision in both.
+    decision turns. That takes a score of 1/2 where flagging begins: a student with another threshold t shifts the logit
+    of its scores by t's, and one without a threshold gives none. (Brier 1950, Verification of forecasts; Buja, Stuetzle
+    and Shen 2005, Loss functions for binary class probability estimation and classification.) An answer without a score
+    counts by its decision in both.
 
     The model's own price of an answer counts as dollars too, up to `most_price_usd`: the review of an item, or the
     misses of flagging nothing where these are dearer. An unknown price counts as 0.
@@ -102,8 +104,9 @@ class DollarsObjective(Objective):
         self.most_price_usd = max(costs.review_usd, costs.missed_usd * costs.prevalence)
         """Dollars of one answer above which the model's price counts as this."""
         self.notes = (
-            "the loss is what is paid beyond the reviews of found targets; the model's own price is in it up to "
-            f"${self.most_price_usd:.2f} an item, and as 0 where it is not known",
+            "dollars on validation are those of misses, of false alarms with their review, and of the model's calls "
+            f"(a call as ${self.most_price_usd:.2f} at most; 0 where its price is not known); reviews of targets that "
+            "were found are not in them",
         )
         prices = price_of_cells(costs)
         best = {True: float(prices[FOUND]), False: float(prices[QUIET])}

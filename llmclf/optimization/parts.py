@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmclf.config import OptimizationFile
-from llmclf.data.checks.duplicates import NEAR, find_duplicates
+from llmclf.data.checks.duplicates import NEAR, alike
 from llmclf.data.design import part_of
 from llmclf.data.split import blocks_of, split
+from llmclf.data.unseen import unseen
 from llmclf.errors import DataError
 from llmclf.evaluation.drawn import drawn
 from llmclf.optimization.covering import covering
@@ -35,7 +36,11 @@ class Parts:
 
 
 def parts_of(
-    dataset: Dataset, task: Task, file: OptimizationFile, test: Dataset | None = None
+    dataset: Dataset,
+    task: Task,
+    file: OptimizationFile,
+    test: Dataset | None = None,
+    learned_from: Collection[str] = (),
 ) -> tuple[dict[str, Dataset], Parts]:
     """The labelled examples of `dataset` as `train`, `validation` and `test`, and who is in them.
 
@@ -43,6 +48,9 @@ def parts_of(
     something in the test, or nearly (Jaccard similarity of three-word shingles of `data.checks.duplicates.NEAR` or
     more), is left out of validation, and of train what is nearly in one of these two. With `test`, that is the test
     part, and what shares a conversation, a group or a pair with it is left out of the others.
+
+    `learned_from` are `item_hash`es of what the parent was optimized by: the test is taken from the rest, as long as
+    it then holds targets and others enough; what it holds of them is in the notes.
 
     Others are left out of train until it holds `positive_share` of targets: at random, equally many of each adjacent
     label, and clean ones first, of which a quarter of the others stays. The inclusion probabilities of what is kept
@@ -62,10 +70,11 @@ def parts_of(
     shares = {"train": file.parts.train, "validation": file.parts.validation, "test": file.parts.test}
     shares = {name: share for name, share in shares.items() if share}
     _check_groups(labelled, task, list(shares), tests)
-    parts, dropped = _deduplicated(split(labelled, shares, by=("group",), seed=file.seed))
+    parts, dropped = _deduplicated(_split(labelled, task, shares, file.seed, learned_from))
     notes += dropped
     if tests is not None:
         parts["test"] = tests
+    notes += _flattering(parts["test"], learned_from)
     _check_parts(parts, task)
     parts = {name: part if name == "test" else _weighed(part) for name, part in parts.items()}
     parts["train"], said = _enriched(parts["train"], task, file.positive_share, file.seed)
@@ -154,18 +163,65 @@ def _unlabelled(dataset: Dataset, labelled: Dataset) -> list[str]:
     return [f"{count} items of {dataset.name} have no label of the task and were left out"] if count else []
 
 
+# --- what the parent has seen --------------------------------------------------------------
+
+
+def _split(
+    dataset: Dataset, task: Task, shares: Mapping[str, float], seed: int, learned_from: Collection[str]
+) -> dict[str, Dataset]:
+    """The parts by their shares; the test of what the parent has not learned from, where that is enough."""
+    fresh = unseen(dataset, learned_from)
+    if "test" not in shares or len(fresh) == len(dataset):
+        return split(dataset, shares, seed=seed)
+    whole = sum(shares.values())
+    share = shares["test"] / whole * len(dataset) / max(1, len(fresh))
+    chosen = _some(dataset, fresh, share, seed)
+    labels = [dataset.examples[place].labels[task.name] for place in chosen]
+    if min(labels.count(task.target), len(labels) - labels.count(task.target)) < LEAST_POSITIVES:
+        return split(dataset, shares, seed=seed)
+    tested = {str(dataset.examples[place].item) for place in chosen}
+    rest = [place for place, each in enumerate(dataset.examples) if str(each.item) not in tested]
+    others = {name: value / (whole - shares["test"]) for name, value in shares.items() if name != "test"}
+    note = "what the parent was not optimized by"
+    parts = split(part_of(dataset, rest, f"without a test of {note}"), others, seed=seed)
+    return {**parts, "test": part_of(dataset, chosen, f"test of {note}", f"{dataset.name}/test")}
+
+
+def _some(dataset: Dataset, places: Sequence[int], share: float, seed: int) -> list[int]:
+    """So much of these places, in whole groups; all where the share is not less than all of them."""
+    if share >= 1 or not places:
+        return list(places)
+    try:
+        made = split(dataset.pick(places), {"test": share, "rest": 1 - share}, seed=seed)["test"]
+    except DataError:  # too few groups
+        return list(places)
+    items = {str(each.item) for each in made.examples}
+    return [place for place in places if str(dataset.examples[place].item) in items]
+
+
+def _flattering(test: Dataset, learned_from: Collection[str]) -> list[str]:
+    """In words, how much of the test the parent has seen."""
+    seen = len(test) - len(unseen(test, learned_from))
+    if not seen:
+        return []
+    return [
+        f"{seen} of {len(test)} test items hang together with what the parent was optimized by, which flatters it, "
+        "not the candidates: label more, or give a test_dataset that it has not seen"
+    ]
+
+
 # --- what stands twice ---------------------------------------------------------------------
 
 
 def _apart_from_test(dataset: Dataset, test: Dataset) -> tuple[Dataset, int]:
     """(what shares nothing with `test`, how many items were left out)."""
     taken = {name for example in test.examples for name in _names(example)}
-    clusters = _clusters({"": dataset, "test": test})
-    tested = {cluster for (home, _), cluster in clusters.items() if home == "test"}
+    first = alike({"": dataset.conversations, "test": test.conversations})
+    tested = {kind for (home, _), kind in first.items() if home == "test"}
     kept = [
         place
         for place, example in enumerate(dataset.examples)
-        if not taken.intersection(_names(example)) and clusters.get(("", example.conversation_id)) not in tested
+        if not taken.intersection(_names(example)) and first["", example.conversation_id] not in tested
     ]
     left_out = len(dataset) - len(kept)
     return (part_of(dataset, kept, f"without what is in {test.name}") if left_out else dataset), left_out
@@ -177,35 +233,23 @@ def _names(example: Example) -> set[str]:
 
 def _deduplicated(parts: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], list[str]]:
     """(the parts, each without what is nearly in a later one, what was left out in words)."""
-    clusters, notes = _clusters(parts), []
+    first, notes = alike({name: part.conversations for name, part in parts.items()}), []
     made: dict[str, Dataset] = {}
-    seen: set[int] = set()
+    later_ones: set[tuple[str, str]] = set()
     for name in reversed(list(parts)):
         part = parts[name]
-        own = [clusters.get((name, example.conversation_id)) for example in part.examples]
-        kept = [place for place, cluster in enumerate(own) if cluster not in seen]
+        own = [first[name, example.conversation_id] for example in part.examples]
+        kept = [place for place, kind in enumerate(own) if kind not in later_ones]
         later = " and ".join(reversed(made))
         notes += _said(len(part) - len(kept), name, later)
         made[name] = part if len(kept) == len(part) else part_of(part, kept, f"without duplicates of {later}")
-        seen.update(cluster for cluster in own if cluster is not None)
+        later_ones.update(own)
     return {name: made[name] for name in parts}, notes
 
 
 def _said(count: int, name: str, other: str) -> list[str]:
     items = "1 item" if count == 1 else f"{count} items"
     return [f"{items} of {name} left out: also in {other}, or alike in {NEAR:.0%} or more"] if count else []
-
-
-def _clusters(datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], int]:
-    """(name of a dataset, id of a conversation) to a number that it shares with what is the same, or nearly."""
-    homes = {f"{name}\n{id}": (name, id) for name, dataset in datasets.items() for id in dataset.conversations}
-    found = find_duplicates({key: datasets[name].conversations[id] for key, (name, id) in homes.items()})
-    same = {group[0]: group for group in found.exact}
-    near = [tuple(key for first in group for key in same.get(first, (first,))) for group in found.near]
-    numbered: dict[tuple[str, str], int] = {}
-    for number, group in enumerate([*found.exact, *near]):  # a near group holds the exact ones that it touches
-        numbered.update((homes[key], number) for key in group)
-    return numbered
 
 
 # --- how many ------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ class Proposer:
     """Writes a new instruction from what the present one led to; called by GEPA.
 
     A call that fails, or an answer that can't be read, leaves the instruction as it is and is counted.
-    Raises Stopped where the budget of the reflection model has no room for the request.
+    Raises Stopped where the budget of the reflection model has no room for the request, or several in a row came to
+    nothing.
     """
 
     def __init__(self, reflection: Reflection, prompt: Prompt, text: str) -> None:
@@ -55,14 +56,19 @@ class Proposer:
             )
         except ModelError:
             return instruction  # counted where it failed
+        written, wrong = None, ""
         try:
             text, _ = usable_text(response, where)
             written = json_object(text, where).get("instruction")
-        except ModelError:
-            written = None
-        if not isinstance(written, str) or not written.strip() or len(written) > LONGEST:
-            self.reflection.count_unreadable()
+        except ModelError as error:
+            wrong = error.what  # not what was got: it may quote a conversation
+        if not isinstance(written, str) or not written.strip():
+            self.reflection.count_read(wrong or "no words under `instruction`")
             return instruction
+        if len(written) > LONGEST:
+            self.reflection.count_read(f"an instruction of {len(written):,} characters, more than {LONGEST:,}")
+            return instruction
+        self.reflection.count_read()
         return written.strip()
 
     def messages(self, instruction: str, examples: Sequence[Mapping[str, Any]]) -> list[Message]:

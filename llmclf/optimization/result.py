@@ -9,6 +9,8 @@ from typing import Any, Literal
 from llmclf.render import Prompt
 from llmclf.render.tables import Shown, TableText, counted, html_table, rich_table, usd_text
 
+_MOST_LINES = 40
+"""Of the prompt's difference that a person is shown."""
 Verdict = Literal["better", "worse", "not decided", "not better"]
 
 
@@ -20,6 +22,8 @@ class Spend:
     budget_usd: float
     before_usd: float = 0.0
     """What executions before this one spent of it."""
+    open_usd: float = 0.0
+    """Of `usd`, what is set aside for calls that were cut off, and may or may not have been billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Optimization(Shown):
     verdict: Verdict
     """`not better` where no candidate beat the parent on validation, so that none was tested."""
     sentence: str
-    """What came out and what to do, for a person."""
+    """What came out, for a person."""
     parent_prompt: Prompt
     prompt: Prompt | None
     """The chosen candidate under the name of the file; None where the parent was best."""
@@ -78,6 +82,10 @@ class Optimization(Shown):
     """Model dollars per 1,000 items on test: parent, candidate."""
     input_tokens: tuple[float | None, float | None] = (None, None)
     """Mean input tokens of an item on test: parent, candidate."""
+    looks: int = 1
+    """Optimizations that tested a candidate on these items, this one among them."""
+    nothing_loss: float | None = None
+    """Loss of flagging nothing, in `unit`; None where that is not of dollars."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -89,6 +97,8 @@ class Optimization(Shown):
             "verdict": self.verdict,
             "sentence": self.sentence,
             "unit": self.unit,
+            "nothing_loss": self.nothing_loss,
+            "looks": self.looks,
             "parent": self.parent_prompt.id,
             "prompt": None if self.prompt is None else self.prompt.id,
             "written": self.written,
@@ -112,9 +122,13 @@ class Optimization(Shown):
 
         parts = [rich_table(self._table())]
         if self.comparison is not None:
-            parts += [Text(""), self.comparison.__rich__()]
+            parts += [Text(""), _without_sentence(self.comparison)]
         if self.diff:
-            parts += [Text("\nPrompt, from the parent to the candidate", style="bold"), Text(for_terminal(self.diff))]
+            lines = self.diff.splitlines()
+            shown = "\n".join(lines[:_MOST_LINES])
+            parts += [Text("\nPrompt, from the parent to the candidate", style="bold"), Text(for_terminal(shown))]
+            if len(lines) > _MOST_LINES:
+                parts.append(Text(f"... {len(lines) - _MOST_LINES} more lines; --json has all", style="dim"))
         return Group(*parts)
 
     def _repr_html_(self) -> str:
@@ -134,10 +148,14 @@ class Optimization(Shown):
             )
             for row in self.candidates
         )
-        title = f"{self.sentence}\n{self.subject}, optimized by {self.optimizer}: {counted(len(rows), 'candidate')}"
+        if self.nothing_loss is not None:
+            rows += (("(flag nothing)", f"{self.nothing_loss:,.4g}", "0%", "", ""),)
+        tried = counted(len(self.candidates), "candidate")
+        said = " ".join(each for each in (self.sentence, self.next_step) if each)
+        title = f"{said}\n{self.subject}, optimized by {self.optimizer}: {tried}"
         heads = ("candidate", self.unit, "recall", "tokens", "shown")
         spent = [
-            f"{name}: {usd_text(one.usd)} spent of {usd_text(one.budget_usd)}, over all runs of it"
+            f"{name}: {usd_text(one.usd)} spent of {usd_text(one.budget_usd)}, over all runs of it{_open(one)}"
             for name, one in self.spend.items()
         ]
         early = [f"The search ended early: {self.stopped}"] if self.stopped else []
@@ -145,6 +163,13 @@ class Optimization(Shown):
         models = self._models()
         notes = (*flattering, *models, *spent, *early, *self.notes)
         return TableText(title, heads, rows, notes, ("SIMULATED",) if self.simulated else (), right=(1, 2, 3, 4))
+
+    @property
+    def next_step(self) -> str:
+        """How the written prompt goes into service; empty where none was written."""
+        if self.written is None or self.prompt is None:
+            return ""
+        return f'To use it, set prompt = "{self.prompt.name}" in {self.kind} {self.subject}.'
 
     def _models(self) -> list[str]:
         (old, new), (few, many) = self.cost_per_1000, self.input_tokens
@@ -154,3 +179,18 @@ class Optimization(Shown):
             f"Model on test, old to new: {usd_text(old)} to {usd_text(new)} per 1,000, "
             f"{few:,.0f} to {many:,.0f} input tokens an item."
         ]
+
+
+def _open(spend: Spend) -> str:
+    """Money that may not have been spent, in words."""
+    if spend.open_usd < 5e-5:
+        return ""
+    return f" ({usd_text(spend.open_usd)} of it set aside for calls that were cut off, which may not have been billed)"
+
+
+def _without_sentence(comparison: Any) -> Any:
+    """A comparison for rich; its sentence is said above already."""
+    from llmclf.evaluation.comparison import Comparison
+    from llmclf.evaluation.comparison_table import rich_of
+
+    return rich_of(comparison, said=False) if isinstance(comparison, Comparison) else comparison.__rich__()

@@ -26,7 +26,7 @@ class Facts:
     failure_modes: tuple[str, ...] = ()
     """Ways in which the target happened, each with its definition."""
     notes: tuple[str, ...] = ()
-    """What annotators wrote."""
+    """What annotators, or the labels file, say of it in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Answered:
     flagged: bool = False
     """True where it takes the instance for what is looked for."""
     score: float | None = None
-    """0 to 1, of being what is looked for; None where the answer has none."""
+    """0 to 1, of being what is looked for, 1/2 where flagging begins; None where the answer has none."""
     answer: str = ""
     """The answer in the form that the model is asked for, as a demonstration shows it."""
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)

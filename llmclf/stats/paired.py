@@ -123,7 +123,8 @@ def paired_false_alarms(pairs: Paired, *, level: float = 0.95) -> Estimate:
 def paired_balanced(pairs: Paired, *, level: float = 0.95, least: int = LEAST_POSITIVES) -> Estimate:
     """Balanced agreement, (sensitivity + specificity) / 2, of the second less that of the first, -1 to 1.
 
-    A failed item is wrong, target or not. Both halves are of the same draws, so what moves them together counts.
+    A failed item is wrong, target or not. Both halves are of the same draws, so what moves them together counts. Each
+    side needs `least` items: the others are half of the figure too.
     """
     found = _mean((_SECOND == FOUND).astype(float) - (_FIRST == FOUND), _IS_TARGET)
     quiet = _mean((_SECOND == QUIET).astype(float) - (_FIRST == QUIET), _IS_OTHER)
@@ -132,7 +133,13 @@ def paired_balanced(pairs: Paired, *, level: float = 0.95, least: int = LEAST_PO
         half: NDArray[np.float64] = (found(totals) + quiet(totals)) / 2
         return half
 
-    return _difference(pairs, gain, level, least)
+    found = _difference(pairs, gain, level, least)
+    missing = least - (len(pairs) - pairs.n_positives)
+    if missing <= 0 or found.value is None:
+        return found
+    noun = "other" if least - missing == 1 else "others"
+    why = f"{least - missing} {noun} can't give a difference: needs {missing} more at least"
+    return Estimate(None, found.low, found.high, METHOD, found.n_positives, found.largest_weight_share, why)
 
 
 def paired_dollars(

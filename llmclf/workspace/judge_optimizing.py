@@ -23,7 +23,7 @@ from llmclf.optimization.judge_student import JudgeStudent
 from llmclf.optimization.objective import Objective
 from llmclf.optimization.parts import Parts
 from llmclf.stats.stratified import LEAST_POSITIVES
-from llmclf.types import Rubric
+from llmclf.types import Conversation, Rubric
 from llmclf.workspace.session_match import same_guideline, same_verdicts
 from llmclf.workspace.session_missing import kept_conversations
 
@@ -57,17 +57,20 @@ def judge_inputs(file: OptimizationFile, runtime: Runtime) -> JudgeInputs:
     every = np.ones(len(tests.cases), bool)
     if why := tests.unweighable(every):
         raise DataError(f"the test split can't stand for the pool: {why}", where=f"session {session.id}")
-    kept, left_out = _apart(align.cases, tests.cases, judge, session, runtime)
-    train, validation = _parted(kept, file, judge.rubric, session.id)
+    conversations = kept_conversations(session, runtime)
+    kept, left_out = _apart(align.cases, tests.cases, judge.rubric, conversations, ("align", "test"))
+    train, validation = _parted(kept, file, judge.rubric)
+    train, more = _apart(train, validation, judge.rubric, conversations, ("train", "validation"))
+    _check_parts({"train": train, "validation": validation}, judge.rubric, session.id)
     weights, unweighed = _weights(align)
     used = {one.case.id: one for one in (*train, *validation, *tests.cases)}
     weights |= dict(zip([one.case.id for one in tests.cases], tests.sampling(every).weight.tolist(), strict=True))
-    student = JudgeStudent(judge, used, kept_conversations(session, runtime), tests, weights)
+    student = JudgeStudent(judge, used, conversations, tests, weights)
     student.check_prompt(student.parent)
-    judge.check_cases([one.case for one in used.values()], kept_conversations(session, runtime))
+    judge.check_cases([one.case for one in used.values()], conversations)
     members = {"train": train, "validation": validation, "test": tests.cases}
     keys = {name: tuple(one.case.id for one in cases) for name, cases in members.items()}
-    notes = (*left_out, *unweighed, *_few(members, judge.rubric), _next(judge.name, session))
+    notes = (*left_out, *more, *unweighed, *_few(members, judge.rubric))
     counts = {name: dict(Counter(one.truth or "" for one in cases)) for name, cases in members.items()}
     objectives = {
         name: agreement_objective([student.instances[key] for key in keys[name]]) for name in ("train", "validation")
@@ -102,30 +105,33 @@ def _check_labels(align: Compared, tests: Compared) -> None:
 
 
 def _apart(
-    align: Sequence[LabelledCase], tests: Sequence[LabelledCase], judge: LlmJudge, session: Session, runtime: Runtime
+    learned: Sequence[LabelledCase],
+    judged: Sequence[LabelledCase],
+    rubric: Rubric,
+    conversations: Mapping[str, Conversation],
+    names: tuple[str, str],
 ) -> tuple[list[LabelledCase], list[str]]:
-    """(the align cases that share no group with a test case and are not nearly one, what was left out in words)."""
-    conversations = kept_conversations(session, runtime)
+    """(those `learned` from that share no group with the `judged` and are not nearly one, what was left out)."""
 
     def text(one: LabelledCase) -> str:
-        found = conversations.get(one.case.conversation_id) if "conversation" in judge.rubric.sees else None
+        found = conversations.get(one.case.conversation_id) if "conversation" in rubric.sees else None
         turns = [turn.text for turn in found.turns] if found else []
-        return "\n".join([*turns, *(one.case.shown.get(name, "") for name in judge.rubric.sees)])
+        return "\n".join([*turns, *(one.case.shown.get(name, "") for name in rubric.sees)])
 
-    cases = [*align, *tests]
+    cases = [*learned, *judged]
     near: set[int] = set()
     for group in near_groups([text(one) for one in cases]):
-        if max(group) >= len(align):
+        if max(group) >= len(learned):
             near.update(group)
-    groups = {one.case.own_group for one in tests}
-    kept = [one for place, one in enumerate(align) if place not in near and one.case.own_group not in groups]
-    count = len(align) - len(kept)
-    said = f"{count} align cases left out: of a group with a test case, or alike in {NEAR:.0%} or more"
+    groups = {one.case.own_group for one in judged}
+    kept = [one for place, one in enumerate(learned) if place not in near and one.case.own_group not in groups]
+    count = len(learned) - len(kept)
+    said = f"{count} {names[0]} cases left out: of a group with a {names[1]} case, or alike in {NEAR:.0%} or more"
     return kept, [said] if count else []
 
 
 def _parted(
-    cases: Sequence[LabelledCase], file: OptimizationFile, rubric: Rubric, session: str
+    cases: Sequence[LabelledCase], file: OptimizationFile, rubric: Rubric
 ) -> tuple[list[LabelledCase], list[LabelledCase]]:
     """Train and validation: whole groups, those with a target and those without in the ratio of the file's parts."""
     groups: dict[str, list[LabelledCase]] = {}
@@ -139,15 +145,18 @@ def _parted(
         generator.shuffle(names)
         train.update(names[: min(max(1, round(share * len(names))), max(1, len(names) - 1))])
     parts = ([one for one in cases if (one.case.own_group in train) is side] for side in (True, False))
-    made = dict(zip(("train", "validation"), parts, strict=True))
+    train_cases, validation = parts
+    return train_cases, validation
+
+
+def _check_parts(parts: Mapping[str, Sequence[LabelledCase]], rubric: Rubric, session: str) -> None:
     problems = []
-    for name, members in made.items():
+    for name, members in parts.items():
         targets = sum(one.truth in rubric.targets for one in members)
         problems += [f"{name}: none of what is looked for; label 1 more at least"] if not targets else []
         problems += [f"{name}: none of the others; label 1 more at least"] if targets == len(members) else []
     if problems:
         raise DataError("a part holds nothing of a kind", where=f"session {session}, align", problems=problems)
-    return made["train"], made["validation"]
 
 
 def _has_target(members: Sequence[LabelledCase], rubric: Rubric) -> bool:
@@ -168,11 +177,3 @@ def _few(members: Mapping[str, Sequence[LabelledCase]], rubric: Rubric) -> list[
         for name in ("validation", "test")
         if (count := sum(one.truth in rubric.targets for one in members[name])) < LEAST_POSITIVES
     ]
-
-
-def _next(judge: str, session: Session) -> str:
-    return (
-        f"With another prompt {judge} is another judge and UNCALIBRATED; once its file names the prompt: llmclf "
-        f"calibrate report {session.id} --judge {judge} --judge-missing session --max-usd 1. This session's test split "
-        "has chosen the prompt then: the figures flatter it; a new session does not."
-    )

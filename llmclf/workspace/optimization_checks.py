@@ -38,7 +38,7 @@ def check_optimization(
     problems = [problem for check in checks if (problem := _problem(check))]
     problems += check_optimizer(file, *labels)
     if problems:
-        raise ConfigError("could not begin", where=name, problems=problems)
+        raise ConfigError("it could not begin", problems=problems)
 
 
 def optimization_note(name: str, workspace: Path | None) -> str:

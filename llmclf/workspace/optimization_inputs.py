@@ -45,7 +45,7 @@ class OptimizationInputs:
     """Of a classifier."""
     task: Task | None = None
     dataset: Mapping[str, str] | None = None
-    """Name and sha256 of what was learned from."""
+    """Name and sha256 of what was learned from; of a judge, the `session`'s id."""
 
     @property
     def inputs_hash(self) -> str:
@@ -55,6 +55,12 @@ class OptimizationInputs:
         return content_hash(
             [settings, self.data_hash, self.task, self.student.parent.sha256, dict(self.subject), reflection]
         )
+
+    @property
+    def test_hash(self) -> str:
+        """Over the instances of the test, with their words and labels."""
+        known = self.student.instances
+        return content_hash(sorted((key, known[key].text, known[key].label) for key in self.parts.test))
 
     @property
     def data_hash(self) -> str:
@@ -83,6 +89,8 @@ def optimization_inputs(name: str | Path, runtime: Runtime, *, keys: bool = True
     for check in checks:
         try:
             check()
+        except ConfigError as error:
+            problems += [one for one in error.problems or [str(error)] if one not in problems]
         except LlmclfError as error:
             problems.append(str(error))
     if problems:
@@ -106,7 +114,8 @@ def _of_classifier(name: str, file: OptimizationFile, runtime: Runtime, prompt: 
         left_out += more
     if left_out:
         notes.append(f"{len(left_out)} items left out: the parent's prompt shows them, or items of their group")
-    datasets, parts = parts_of(dataset, task, file, test)
+    learned_from = load_prompt(subject.prompt, runtime.workspace).learned_from
+    datasets, parts = parts_of(dataset, task, file, test, learned_from)
     student: ClassifierStudent = classifier_student(classifier, subject, task, datasets, runtime)
     student.check_prompt(student.parent)
     objectives = {
@@ -135,7 +144,6 @@ def _of_judge(name: str, file: OptimizationFile, runtime: Runtime, prompt: Promp
 
     made = judge_inputs(file, runtime)
     subject = files.load_named("judge", file.judge or "", runtime.workspace)
-    notes = tuple(getattr(made, "notes", ())) or made.parts.notes
     return OptimizationInputs(
         name,
         file,
@@ -146,7 +154,8 @@ def _of_judge(name: str, file: OptimizationFile, runtime: Runtime, prompt: Promp
         subject.model,
         runtime.route(subject.model).simulated,
         prompt,
-        notes,
+        made.notes,
+        dataset={"session": made.student.tests.session.id},
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from llmclf.config import OptimizationFile
 from llmclf.llm.caps import inputs_cap
 from llmclf.llm.runtime import Runtime
 from llmclf.optimization.book import Book
+from llmclf.optimization.result import Spend
+from llmclf.store import Store
 from llmclf.sweeps.earlier import earlier_runs, spent_earlier
 from llmclf.sweeps.money import book as book_run, charge_earlier
 from llmclf.types.hashing import content_hash
@@ -17,6 +19,24 @@ from llmclf.types.hashing import content_hash
 TASK, REFLECTION = "optimize", "reflection"
 """Kinds of the two runs of an optimization: each has a budget of its own."""
 _SPARE = 1.5  # times the dearest item so far, for the test: its items may be longer
+
+
+def spend_of(store: Store, file: OptimizationFile, inputs_hash: str, before: Mapping[str, float]) -> dict[str, Spend]:
+    """Budget (`task`, and `reflection` where there is such a model) to what all executions spent of it.
+
+    `before` says what of it was spent before this one.
+    """
+    kinds = {"task": (inputs_hash, TASK, file.budget.task_usd)}
+    if file.reflection is not None:
+        kinds["reflection"] = reflection_hash(inputs_hash), REFLECTION, file.budget.reflection_usd
+    made = {}
+    for name, (digest, kind, budget_usd) in kinds.items():
+        runs = earlier_runs(store, digest, kind)
+        found = store.spent_nano(run_ids=runs) if runs else None
+        open_usd = found.reserved_unsettled / 1e9 if found else 0.0
+        usd = found.settled / 1e9 + open_usd if found else 0.0
+        made[name] = Spend(usd, budget_usd, before.get(name, 0.0), open_usd)
+    return made
 
 
 def reflection_hash(inputs_hash: str) -> str:
@@ -48,14 +68,16 @@ def money_of(file: OptimizationFile, inputs_hash: str, runtime: Runtime) -> Iter
         if file.reflection is None:
             yield None
             return
+        max_usd = None  # its budget is the cap, and is what is said to be reached
         if budget.cap_nano is not None:
             room = max(0, budget.cap_nano - budget.spent_nano - budget.reserved_nano)
             if room < task_nano + reflection_nano:
                 reflection_nano = room * reflection_nano // (task_nano + reflection_nano)
+                max_usd = reflection_nano / 1e9
         second = stack.enter_context(
             Runtime(
                 runtime.store,
-                max_usd=reflection_nano / 1e9,
+                max_usd=max_usd,
                 workspace=runtime.workspace,
                 cache=runtime.cache,
                 concurrency=runtime.concurrency,

@@ -104,7 +104,7 @@ def plan_optimization(name: str | Path, *, runtime: Runtime) -> OptimizationPlan
         *reflected,
         *caps_left(runtime),
     )
-    leaving = {inputs.model: "the conversations of every part, and those that a prompt shows"}
+    leaving = {inputs.model: "all conversations of train, validation and test, some of them as examples in prompts"}
     if file.reflection is not None:
         route = runtime.route(file.reflection.model)
         missing += tuple(one for one in route.missing_keys() if one not in missing)
@@ -132,11 +132,17 @@ def _parents(
 ) -> tuple[Span | None, Span, tuple[str, ...], tuple[str, ...]]:
     """(dollars, minutes, missing keys, problems) of the parent on validation and test; dollars None: not known."""
     student = inputs.student
-    if not isinstance(student, ClassifierStudent):
-        return None, Span(0, 0), tuple(runtime.route(inputs.model).missing_keys()), ()
     keys = (*inputs.parts.validation, *inputs.parts.test)
-    items = [student.items[key] for key in keys]
-    plan = plan_items(student.classifier, [student.conversation(key) for key in keys], runtime, items)
+    if isinstance(student, ClassifierStudent):
+        items = [student.items[key] for key in keys]
+        plan = plan_items(student.classifier, [student.conversation(key) for key in keys], runtime, items)
+    else:
+        from llmclf.optimization.judge_student import JudgeStudent  # a classifier needs nothing of it
+        from llmclf.workspace.judging import plan_judging
+
+        assert isinstance(student, JudgeStudent)
+        cases = [student.case(key) for key in keys]
+        plan = plan_judging(cases, student.judge, conversations=student.conversations)
     return plan.usd, scaled(plan.minutes, 1), plan.missing_keys, plan.problems
 
 

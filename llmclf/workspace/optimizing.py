@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,22 @@ from llmclf.errors import ConfigError
 from llmclf.evaluation.comparison import compare
 from llmclf.llm.model import Model
 from llmclf.llm.runtime import Runtime
-from llmclf.optimization.book import Book, Step, Tried
-from llmclf.optimization.choice import chosen, difference, named, rows_of
+from llmclf.optimization.book import PARENT, Book, Step, Tried
+from llmclf.optimization.choice import chosen, difference, kept_open, named, rows_of
 from llmclf.optimization.classifier_student import ClassifierStudent
 from llmclf.optimization.result import Optimization, Spend
 from llmclf.optimization.search import search
 from llmclf.render import Prompt
-from llmclf.sweeps.earlier import spent_earlier
 from llmclf.sweeps.money import book as book_run, cap_reached
 from llmclf.types import ErrorInfo, Predictions, item_hash
 from llmclf.workspace.optimization_files import write_prompt
 from llmclf.workspace.optimization_inputs import OptimizationInputs, optimization_inputs
-from llmclf.workspace.optimization_money import REFLECTION, TASK, Kept, money_of, reflection_hash
+from llmclf.workspace.optimization_money import REFLECTION, TASK, Kept, money_of, reflection_hash, spend_of
 from llmclf.workspace.optimization_plan import OptimizationPlan, plan_optimization
 from llmclf.workspace.provenance import git_sha, versions
 from llmclf.workspace.verbs import booked_on
 
+_SECONDS = 1.0  # between two looks at what was spent, for those who wait
 _AGAIN = "raise it and run again: what is done is kept"
 
 
@@ -38,7 +41,7 @@ def optimize(name: str | Path, *, runtime: Runtime, on_step: Callable[[Step], No
     Only a candidate that is better there, by the whole interval, is written to prompts/PROMPT.txt, with its
     provenance beside it. Both budgets of the file hold over all executions of the same inputs, and both together never
     pass the runtime's own cap. Run again, it goes on where it ended: what is in the store is not bought again.
-    `on_step` is told of each answer of the search, on whatever thread.
+    `on_step` is told where the parent or a candidate begins with a part, and of answers, on whatever thread.
 
     Raises ConfigError or DataError with everything that is wrong, and BudgetError, before anything is paid; ConfigError
     where the same optimization is running already.
@@ -83,11 +86,13 @@ class _Execution:
     ) -> None:
         self.inputs, self.runtime, self.reflection, self.on_step = inputs, runtime, reflection, on_step
         self.hash = inputs.inputs_hash
-        self.before = self._spent()
+        self.before: dict[str, float] = {}
+        self.before = {name: one.usd for name, one in self._spend().items()}
         self.book = Book(inputs.student, inputs.parts, inputs.objectives)
         self.run_id = ""
         self.git_sha = git_sha(runtime.workspace or Path())
         self.answers: dict[str, Predictions] = {}
+        self._said_spend: tuple[float, Mapping[str, Spend]] = (-_SECONDS, {})
 
     def run(self) -> Optimization:
         """Parent, search, test, comparison; both runs are marked with how they ended."""
@@ -109,7 +114,7 @@ class _Execution:
 
     def _result(self) -> Optimization:
         parent = self.inputs.student.parent
-        why = self._tested(parent)
+        why = self._tested(PARENT, parent)
         stopped = ""
         if not why:
             stopped = self._search()
@@ -118,14 +123,14 @@ class _Execution:
             return self._made("not decided", f"Not decided: the parent could not be tested. {why}", stopped=why)
         if best is None:
             if stopped and len(self.book.complete()) < 2:
-                sentence = f"Not decided: no candidate was tried in full. {stopped}."
+                sentence = f"Not decided: no candidate was tried in full: {stopped}."
                 return self._made("not decided", sentence, stopped=stopped)
             sentence = "Not better: no better candidate on validation, so none was tested; the old prompt stays."
             return self._made("not better", sentence, stopped=stopped)
         prompt = named(best, parent, self.inputs.file.prompt)
         if not prompt.shown:  # what it shows are words of conversations, which `store forget` could not reach
             self.runtime.store.put_prompt(prompt.name, prompt.sha256, prompt.text)
-        why = self._tested(prompt)
+        why = self._tested(best.origin, prompt)
         if why:
             sentence = f"Not decided: the candidate could not be tested in full. {why}"
             return self._made("not decided", sentence, best, prompt, stopped=stopped or why)
@@ -136,7 +141,11 @@ class _Execution:
         self.book.limit = lambda: kept.follow(self.book)
         try:
             why = search(
-                self.inputs.file, self.inputs.student, self.book, reflection=self.reflection, on_step=self.on_step
+                self.inputs.file,
+                self.inputs.student,
+                self.book,
+                reflection=self.reflection,
+                on_step=None if self.on_step is None else self._tell,
             )
         finally:
             self.book.limit = lambda: ""
@@ -145,18 +154,36 @@ class _Execution:
         if not why:
             return ""
         said = cap_reached([ErrorInfo("over_budget", why)])
-        return f"{said} (${held / 1e9:.4f} was kept for the test)" if held else said
+        return f"{said} (${held / 1e9:.4f} was kept for the test)" if held and said != why else said
 
-    def _tested(self, prompt: Prompt) -> str:
+    def _tested(self, origin: str, prompt: Prompt) -> str:
         """Asks about the whole test part; why that was not possible, or empty."""
         keys, student = self.inputs.parts.test, self.inputs.student
+        count, lock = iter(range(1, len(keys) + 1)), threading.Lock()
+
+        def done(*_: Any) -> None:
+            with lock:
+                at = next(count, len(keys))
+            self._tell(self.book.step(origin, "test", at, len(keys)))
+
+        self._tell(self.book.step(origin, "test", 0, len(keys)))
         if isinstance(student, ClassifierStudent):
-            self.answers[prompt.text] = student.predictions(prompt, keys)
+            self.answers[prompt.text] = student.predictions(prompt, keys, done)
             errors = list(self.answers[prompt.text].column("error"))
         else:
-            errors = [one.error for one in student.ask_all(prompt, keys)]
+            errors = [one.error for one in student.ask_all(prompt, keys, done)]
         why = cap_reached(errors)
         return f"{why.split(';')[0]}; {_AGAIN}." if why else ""
+
+    def _tell(self, step: Step) -> None:
+        """Hands the step on, with what was spent: that is asked of the store once in a second, not for each answer."""
+        if self.on_step is None:
+            return
+        at, spend = self._said_spend
+        if step.done == 0 or time.monotonic() - at >= _SECONDS:
+            spend = self._spend()
+            self._said_spend = time.monotonic(), spend
+        self.on_step(replace(step, spend=spend))
 
     def _decided(self, best: Tried, prompt: Prompt, stopped: str) -> Optimization:
         inputs, parent = self.inputs, self.inputs.student.parent
@@ -184,16 +211,15 @@ class _Execution:
 
             assert isinstance(inputs.student, JudgeStudent)
             comparison = compare_judges(inputs.student, parent, prompt, inputs.parts.test)
-        more = {"cost_per_1000": costs, "input_tokens": tokens}
+        more = {"cost_per_1000": costs, "input_tokens": tokens, "looks": self._looks()}
         if comparison.verdict != "better":
             words = {"worse": "Not better: on test the candidate is worse; the old prompt stays."}
             start = words.get(comparison.verdict, "The old prompt stays.")
-            return self._made(
-                comparison.verdict, f"{start} {comparison.sentence}", best, prompt, comparison, stopped, more
-            )
-        setting = f'set prompt = "{prompt.name}" in {inputs.file.classifier or inputs.file.judge}'
+            sentence = " ".join(each for each in (start, comparison.sentence, kept_open(comparison)) if each)
+            return self._made(comparison.verdict, sentence, best, prompt, comparison, stopped, more)
         path = write_prompt(prompt, self._provenance(comparison), self.runtime.workspace)
-        sentence = f"Better: {comparison.sentence} {path} written; {setting} to use it."
+        said = comparison.sentence if inputs.file.classifier else f"Better: {comparison.sentence}"
+        sentence = f"{said} {path} written."
         return self._made("better", sentence, best, prompt, comparison, stopped, more, path)
 
     def _made(
@@ -211,8 +237,15 @@ class _Execution:
         notes = list(inputs.notes)
         if inputs.simulated:
             notes.append("The answers are simulated: no model was asked, and the figures say nothing about one.")
-        if counts.failed or counts.unreadable:
+        if counts.trouble and counts.trouble.lower() not in sentence.lower():
+            sentence = f"{sentence} {_capital(counts.trouble)}."
+        elif counts.failed or counts.unreadable:
             notes.append(f"Of {counts.asked} reflections {counts.failed} failed, {counts.unreadable} were unreadable.")
+        if more.get("looks", 1) > 1 and inputs.file.classifier:  # of a judge, the comparison says it
+            notes.append(
+                f"This is look {more['looks']} at this test: one of a dozen says better by chance more often than a "
+                "single one. Label a new sample for the last word."
+            )
         if prompt is not None and path is None:
             kept = "it shows conversations, so it is not kept" if prompt.shown else f"the store has it as {prompt.id}"
             notes.append(f"The candidate ({best.origin if best else ''}) was not written; {kept}.")
@@ -235,8 +268,25 @@ class _Execution:
             self.run_id,
             tuple(dict.fromkeys(notes)),
             inputs.simulated,
+            nothing_loss=self._nothing_loss(),
             **more,
         )
+
+    def _looks(self) -> int:
+        """How many optimizations have tested a candidate on the same items, this one among them."""
+        rows = self.runtime.store.query(
+            "SELECT COUNT(DISTINCT inputs_hash) AS looks FROM runs WHERE kind = ? AND inputs_hash <> ? "
+            "AND json_extract(config, '$.test_sha256') = ? AND json_extract(result, '$.prompt') IS NOT NULL",
+            [TASK, self.hash, self.inputs.test_hash],
+        )
+        return 1 + int(rows[0]["looks"])
+
+    def _nothing_loss(self) -> float | None:
+        """What flagging nothing loses, in the unit of the candidates: reviews of found targets are not in that."""
+        file = self.inputs.file
+        if not file.classifier or file.objective == "accuracy":
+            return None
+        return file.as_costs.flag_nothing_usd - 1000 * file.as_costs.prevalence * file.as_costs.review_usd
 
     def _provenance(self, comparison: Any) -> dict[str, Any]:
         """What stands beside the prompt; ids and hashes alone, no words of conversations."""
@@ -253,12 +303,10 @@ class _Execution:
             "settings": dict(file.settings),
             "seed": file.seed,
             "objective": file.objective if file.classifier else "agreement",
-            "dataset": dict(inputs.dataset)
-            if inputs.dataset
-            else {"session": file.session, "sha256": inputs.data_hash},
+            "dataset": {"sha256": inputs.data_hash, **(inputs.dataset or {})},
             "parts": {part: dict(counts) for part, counts in inputs.parts.counts.items()},
             "spend_usd": {name: one.usd for name, one in self._spend().items()},
-            "test": test,
+            "test": {**test, "looks": self._looks()},
             "run_id": self.run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "llmclf": versions()["llmclf"],
@@ -289,6 +337,7 @@ class _Execution:
                 "file": inputs.file.model_dump(mode="json"),
                 "subject": dict(inputs.subject),
                 "prompt_sha256": parent.sha256,
+                "test_sha256": inputs.test_hash,
                 "reflection_prompt_sha256": inputs.reflection_prompt.sha256 if inputs.reflection_prompt else "",
             },
             dataset_hash=inputs.data_hash if inputs.test is None else (inputs.dataset or {})["sha256"],
@@ -298,22 +347,13 @@ class _Execution:
             simulated=inputs.simulated,
         )
 
-    def _spent(self) -> dict[str, float]:
-        store = self.runtime.store
-        found = {"task": spent_earlier(store, self.hash, TASK) / 1e9}
-        if self.reflection is not None:
-            found["reflection"] = spent_earlier(store, reflection_hash(self.hash), REFLECTION) / 1e9
-        return found
-
     def _spend(self) -> dict[str, Spend]:
-        budget = self.inputs.file.budget
-        most = {"task": budget.task_usd, "reflection": budget.reflection_usd}
-        return {name: Spend(usd, most[name], self.before[name]) for name, usd in self._spent().items()}
+        return spend_of(self.runtime.store, self.inputs.file, self.hash, self.before)
 
 
 _OF_TEST = (
     "verdict", "sentence", "unit", "items", "positives", "costs", "level", "dollars", "recall", "false_alarms",
-    "gain", "agreement", "more_labels",
+    "gain", "sensitivity", "specificity", "agreement", "more_labels",
 )  # fmt: skip
 """What the provenance keeps of the comparison on test: no items and no words."""
 
@@ -325,3 +365,7 @@ def _tokens(predictions: Predictions) -> float | None:
 
 
 __all__ = ["OptimizationPlan", "optimize", "plan_optimization"]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

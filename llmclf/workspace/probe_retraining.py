@@ -15,15 +15,15 @@ from llmclf.config.files import Found
 from llmclf.data.files import atomic_writer
 from llmclf.data.loading import load_dataset
 from llmclf.errors import ConfigError
-from llmclf.evaluation import evaluate
-from llmclf.evaluation.comparison import compare
+from llmclf.evaluation import Evaluation, evaluate
+from llmclf.evaluation.comparison import Comparison, compare
 from llmclf.llm.runtime import Runtime
-from llmclf.render.tables import counted
+from llmclf.render.tables import counted, usd_text
 from llmclf.sweeps.run_card import came_from
-from llmclf.types import Costs, Dataset, Predictions, Task, content_hash
+from llmclf.types import Costs, Dataset, Estimate, Predictions, Task, content_hash
 from llmclf.workspace.provenance import git_sha, versions
 from llmclf.workspace.retraining_parts import Dealt, deal, dealt_again
-from llmclf.workspace.retraining_result import Retraining, RetrainingPlan
+from llmclf.workspace.retraining_result import NO_BETTER, Retraining, RetrainingPlan
 from llmclf.workspace.run_results import LAST, find_run
 from llmclf.workspace.verbs import booked_on, labelled_items
 
@@ -51,7 +51,8 @@ def retrain_probe(
 ) -> Retraining:
     """Trains a candidate, compares it with the running weights on items it has not seen, and writes it if better.
 
-    Where nothing runs yet the candidate is written. Raises DataError where the labels are too few to train on.
+    Where nothing runs yet the candidate is written unless it is shown to cost more than flagging nothing. Raises
+    DataError where the labels are too few to train on.
     """
     inputs = _inputs(found, file, runtime, dataset, test_dataset, costs, seed)
     sha, task, test = git_sha(runtime.workspace or Path()), inputs.task, inputs.dealt.test
@@ -66,6 +67,7 @@ def retrain_probe(
         "prices": {},
         "running": inputs.running.learned if inputs.running else "",
     }
+    looks = tuple(_looks(inputs, runtime)) if inputs.running else ()
     run_id = runtime.store.start_run(
         RUN_KIND,
         inputs_hash=card["inputs_hash"],
@@ -86,17 +88,17 @@ def retrain_probe(
             comparison = compare(
                 _predicted(inputs.running, test), said, test, task, costs=costs, names=("what runs", "the candidate")
             )
-        verdict = "first" if comparison is None else comparison.verdict
+        verdict, sentence = _judged(comparison, evaluation)
         written = _accepted(candidate, inputs.path, sha) if verdict in ("first", "better") else {}
         result = Retraining(
             found.name,
             verdict,
-            _sentence(verdict),
+            sentence,
             comparison,
             evaluation,
             card,
             written,
-            tuple(_notes(inputs, written)),
+            (*_notes(inputs, written), *looks),
             run_id,
         )
     runtime.store.finish_run(run_id, "done", result=_kept(result))
@@ -215,13 +217,35 @@ def _accepted(candidate: ProbeClassifier, path: Path, sha: str) -> dict[str, str
     return written
 
 
-def _sentence(verdict: str) -> str:
-    return {
-        "first": "These are the first weights: there was nothing to compare them with.",
-        "better": "The candidate is better, and runs from now on.",
-        "worse": "What runs stays: the candidate is worse.",
-        "not decided": "What runs stays: the candidate is not shown to be better.",
-    }[verdict]
+def _judged(comparison: Comparison | None, evaluation: Evaluation | None) -> tuple[str, str]:
+    """(verdict, the sentence that says it): against what runs; of first weights, against flagging nothing."""
+    if comparison is not None:
+        return comparison.verdict, {
+            "better": "The candidate is better, and runs from now on.",
+            "worse": "What runs stays: the candidate is worse.",
+            "not decided": "What runs stays: the candidate is not shown to be better.",
+        }[comparison.verdict]
+    assert evaluation is not None
+    usd, nothing = evaluation.dollars_per_1000, evaluation.costs.flag_nothing_usd
+    nothings = f"flagging nothing: {usd_text(nothing)} per 1,000"
+    if usd.low is not None and usd.low > nothing:
+        return NO_BETTER, (
+            f"Nothing was written: the first weights cost {_dollars(usd)}, which is more than {nothings}. More labels, "
+            "or the prices of your errors (--missed-usd, --false-alarm-usd, --prevalence), may change that. "
+            "`llmclf train` writes weights whatever they are worth, and `llmclf threshold` finds the cut that pays."
+        )
+    if usd.high is not None and usd.high < nothing:
+        return "first", f"The first weights run from now on. They cost {_dollars(usd)}, less than {nothings}."
+    return "first", (
+        f"The first weights run from now on, but are not shown to be better than {nothings}. They cost {_dollars(usd)}."
+    )
+
+
+def _dollars(usd: Estimate) -> str:
+    if usd.low is None or usd.high is None:
+        return "what can't be told"
+    between = f"{usd_text(usd.low)} to {usd_text(usd.high)}"
+    return between if usd.value is None else f"{usd_text(usd.value)} ({between})"
 
 
 def _notes(inputs: _Inputs, written: Mapping[str, str]) -> Iterator[str]:
@@ -246,6 +270,20 @@ def _notes(inputs: _Inputs, written: Mapping[str, str]) -> Iterator[str]:
         yield (
             "The threshold was chosen by the scores of other weights: llmclf evaluate "
             f"{name} --dataset {inputs.labelled.name}, then llmclf threshold set {name} --from last"
+        )
+
+
+def _looks(inputs: _Inputs, runtime: Runtime) -> Iterator[str]:
+    """How often a candidate was held against what runs on this very test before."""
+    tested = inputs.config["parts"]["test"]
+    rows = [row for row in runtime.store.runs(kind=RUN_KIND, limit=100_000) if row["config"].get("parts")]
+    before = sum(
+        row["config"]["parts"]["test"] == tested and (row["result"] or {}).get("comparison") is not None for row in rows
+    )
+    if before:
+        yield (
+            f"{counted(before, 'retraining')} before this one compared on the same test: one that is tried often "
+            "enough looks better by chance. Retrain when there are new labels."
         )
 
 

@@ -161,16 +161,16 @@ def _optimized(
     from llmclf.workspace.optimizing import optimize  # as above
 
     done = optimize(name, runtime=runtime, on_step=on_step)
-    notes, written = list(done.notes), {}
-    if done.written is not None:
+    sentence, notes, written = done.sentence, list(done.notes), {}
+    if done.written is not None and done.prompt is not None:
         written["prompt"] = str(done.written)
         line = f"prompt = {json.dumps(done.prompt.name)}"
         if apply:
             write_own(found, _with_prompt(found.path, done.prompt.name))
             written["classifier"] = str(found.path)
-            notes.append(f"{found.path} says now {line} (it was {json.dumps(file.prompt)}).")
+            sentence += f" {found.path} says now {line} (it was {json.dumps(file.prompt)})."
         else:
-            notes.append(f"To use it, say {line} in {found.path}, or run this again with --apply.")
+            sentence += f" Nothing uses it yet: say {line} in {found.path}."
         if file.threshold_from is not None:
             notes.append(
                 f"The threshold was chosen for another prompt: llmclf evaluate {found.name}, then llmclf threshold set."
@@ -178,7 +178,7 @@ def _optimized(
     return Retraining(
         found.name,
         done.verdict,
-        done.sentence,
+        sentence,
         done.comparison,
         None,
         {"optimization": name, "run_id": done.run_id},

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from llmclf.data.checks.duplicates import find_duplicates
+from llmclf.data.checks.duplicates import alike
 from llmclf.data.design import part_of
 from llmclf.data.split import blocks_of, split
+from llmclf.data.unseen import unseen
 from llmclf.errors import DataError
 from llmclf.stats import LEAST_POSITIVES
-from llmclf.types import Conversation, Dataset, Example, Task, content_hash, item_hash
+from llmclf.types import Dataset, Example, Task, content_hash, item_hash
 
 TEST_SHARE = 0.3
 """Of all labelled items."""
@@ -76,13 +77,14 @@ def deal(
             _count_seen(labelled, test, seen),
             len(labelled) - len(kept),
         )
-    kind = _kinds(labelled.conversations)
-    fresh = _fresh(labelled, seen, kind)
+    fresh = [] if seen is None else unseen(labelled, seen)
     chosen = _drawn(labelled, fresh, task, seed)
-    near = {kind[labelled.examples[index].conversation_id] for index in chosen}
+    first = alike({"": labelled.conversations})
+    kinds = [first["", one.conversation_id] for one in labelled.examples]
+    near = {kinds[index] for index in chosen}
     blocks = [block for block in blocks_of(labelled) if not chosen.intersection(block)]
     rest = [index for block in blocks for index in block]
-    train = [index for index in rest if kind[labelled.examples[index].conversation_id] not in near]
+    train = [index for index in rest if kinds[index] not in near]
     return Dealt(
         _part(labelled, train, "train", seed),
         _part(labelled, chosen, "test", seed),
@@ -108,19 +110,6 @@ def _part(labelled: Dataset, kept: Collection[int], name: str, seed: int) -> Dat
 
 def _hash(dataset: Dataset, example: Example) -> str:
     return item_hash(dataset.conversation(example), example.turn)
-
-
-def _fresh(labelled: Dataset, seen: Collection[str] | None, kind: Mapping[str, str]) -> list[int]:
-    """Examples that share neither group nor (nearly) words with any that was seen; all that share go together."""
-    if not seen:
-        return [] if seen is None else list(range(len(labelled)))
-    known = {kind[one.conversation_id] for one in labelled.examples if _hash(labelled, one) in seen}
-    blocks = [
-        block
-        for block in blocks_of(labelled)
-        if not any(kind[labelled.examples[index].conversation_id] in known for index in block)
-    ]
-    return sorted(index for block in blocks for index in block)
 
 
 def _drawn(labelled: Dataset, fresh: list[int], task: Task, seed: int) -> set[int]:
@@ -152,13 +141,13 @@ def _split(labelled: Dataset, indices: Collection[int], share: float, task: Task
 
 def _apart(labelled: Dataset, test: Dataset) -> list[int]:
     """Examples of `labelled` that share neither group nor pair nor (nearly) words with any of `test`."""
-    kind = _kinds(labelled.conversations, test.conversations)
-    near = {kind[f"1{one.conversation_id}"] for one in test.examples}
+    first = alike({"": labelled.conversations, "test": test.conversations})
+    near = {first["test", one.conversation_id] for one in test.examples}
     groups = {one.group for one in test.examples if one.group}
     touched = {
         index
         for index, one in enumerate(labelled.examples)
-        if one.group in groups or kind[f"0{one.conversation_id}"] in near
+        if one.group in groups or first["", one.conversation_id] in near
     }
     blocks = [block for block in blocks_of(labelled) if not touched.intersection(block)]
     return sorted(index for block in blocks for index in block)
@@ -167,27 +156,12 @@ def _apart(labelled: Dataset, test: Dataset) -> list[int]:
 def _count_seen(labelled: Dataset, test: Dataset, seen: Collection[str] | None) -> int | None:
     if seen is None:
         return None
-    kind = _kinds(labelled.conversations, test.conversations)
+    sides = {"": labelled, "test": test}
+    first = alike({name: side.conversations for name, side in sides.items()})
     known = {
-        kind[f"{side}{one.conversation_id}"]
-        for side, dataset in enumerate((labelled, test))
+        first[name, one.conversation_id]
+        for name, dataset in sides.items()
         for one in dataset.examples
         if _hash(dataset, one) in seen
     }
-    return sum(kind[f"1{one.conversation_id}"] in known for one in test.examples)
-
-
-def _kinds(*sets: Mapping[str, Conversation]) -> dict[str, str]:
-    """The first id of those with the same or nearly the same words; ids of several sets begin with the set's number."""
-    ids = {
-        id if len(sets) == 1 else f"{number}{id}": conversation
-        for number, conversations in enumerate(sets)
-        for id, conversation in conversations.items()
-    }
-    alike = find_duplicates(ids)
-    kind = dict(zip(ids, ids, strict=True))
-    for group in alike.near:
-        kind |= dict.fromkeys(group, group[0])
-    for group in alike.exact:  # near groups name the first of these alone
-        kind |= dict.fromkeys(group, kind[group[0]])
-    return kind
+    return sum(first["test", one.conversation_id] in known for one in test.examples)

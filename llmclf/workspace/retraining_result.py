@@ -16,6 +16,8 @@ from llmclf.sweeps.run_card import card_lines
 
 YES = ("better", "first", "reproduced")
 """Verdicts that are what was hoped for."""
+NO_BETTER = "not better than flagging nothing"
+"""The verdict on first weights that are shown to cost more than no classifier at all."""
 _OF_CARD = ("dataset", "parts", "weights")
 """What is shown of a run card where that is all there is to show."""
 
@@ -26,8 +28,8 @@ class Retraining(Shown):
 
     classifier: str
     verdict: str
-    """`better`, `worse` or `not decided` against what runs; `first` where nothing ran; of a run card `reproduced` or
-    `not reproduced`."""
+    """`better`, `worse` or `not decided` against what runs; `first` where nothing ran, or `not better than flagging
+    nothing`; of a run card `reproduced` or `not reproduced`."""
     sentence: str
     comparison: Comparison | None
     """A is what runs, B the candidate, on items that the candidate has not seen; None where nothing was compared."""
@@ -73,7 +75,7 @@ class Retraining(Shown):
         rows = [line for line in card_lines(self.card) if line[0] in _OF_CARD] if "weights" in self.card else []
         shown = TableText("", ("", ""), (*rows, *self.files.items()))
         if self.comparison is not None:
-            shown = tables_of(self.comparison)[0]
+            shown = tables_of(self.comparison, said=self.comparison.sentence not in self.sentence)[0]
         elif self.evaluation is not None:
             shown = table_of(self.evaluation)
         stamps = shown.stamps or (("SIMULATED",) if self.simulated else ())

@@ -63,6 +63,21 @@ def find_duplicates(conversations: Mapping[str, Conversation], *, near: float = 
     return Duplicates(tuple(tuple(ids) for ids in same.values() if len(ids) > 1), tuple(groups))
 
 
+def alike(sets: Mapping[str, Mapping[str, Conversation]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(name of a set, id) to the first such pair whose conversation is the same or nearly; its own where none is.
+
+    The same ids in several sets may mean other words. Two that are both near a third have the same first one.
+    """
+    homes = {f"{name}\n{id}": (name, id) for name, conversations in sets.items() for id in conversations}
+    found = find_duplicates({key: sets[name][id] for key, (name, id) in homes.items()})
+    first = dict(zip(homes, homes, strict=True))
+    for group in found.near:
+        first |= dict.fromkeys(group, group[0])
+    for group in found.exact:  # near groups name the first of these alone
+        first |= dict.fromkeys(group, first[group[0]])
+    return {homes[key]: homes[other] for key, other in first.items()}
+
+
 def near_groups(texts: Sequence[str], near: float = NEAR) -> list[list[int]]:
     """Indices of texts that are near duplicates, grouped; texts without a word are in no group."""
     signatures, counts = _signatures(texts)
