@@ -124,9 +124,8 @@ class OptimizationFile(File):
         mine = [name for name in _OF_CLASSIFIERS if name in self.model_fields_set]
         if mine:
             names = ", ".join(f"`{name}`" for name in mine)
-            problems.append(
-                f"{names} {'is' if len(mine) == 1 else 'are'} of a classifier: a judge is held to agreement with the labels of its session"
-            )
+            are = "is" if len(mine) == 1 else "are"
+            problems.append(f"{names} {are} of a classifier: a judge is held to agreement with its session's labels")
         if "test" in self.parts.model_fields_set:
             problems.append("parts.test is of a classifier: the test of a judge is the test split of its session")
         return problems

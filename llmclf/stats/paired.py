@@ -133,13 +133,13 @@ def paired_balanced(pairs: Paired, *, level: float = 0.95, least: int = LEAST_PO
         half: NDArray[np.float64] = (found(totals) + quiet(totals)) / 2
         return half
 
-    found = _difference(pairs, gain, level, least)
-    missing = least - (len(pairs) - pairs.n_positives)
-    if missing <= 0 or found.value is None:
-        return found
-    noun = "other" if least - missing == 1 else "others"
-    why = f"{least - missing} {noun} can't give a difference: needs {missing} more at least"
-    return Estimate(None, found.low, found.high, METHOD, found.n_positives, found.largest_weight_share, why)
+    made = _difference(pairs, gain, level, least)
+    others = len(pairs) - pairs.n_positives
+    if others >= least or made.value is None:
+        return made
+    noun = "other" if others == 1 else "others"
+    why = f"{others} {noun} can't give a difference: needs {least - others} more at least"
+    return Estimate(None, made.low, made.high, METHOD, made.n_positives, made.largest_weight_share, why)
 
 
 def paired_dollars(
