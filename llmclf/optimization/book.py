@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmclf.errors import ConfigError
 from llmclf.optimization.candidate import instruction_of, prompt_of
 from llmclf.optimization.objective import Objective
 from llmclf.optimization.parts import Parts
+from llmclf.optimization.quotes import Quotes
 from llmclf.optimization.result import Spend
 from llmclf.optimization.values import Answered, Candidate, Student
 from llmclf.render import Prompt
@@ -149,6 +150,7 @@ class Book:
         self._best: float | None = None
         self._part_of = {key: part for part in objectives for key in getattr(parts, part)}
         first = Candidate(instruction_of(student.parent))
+        self._quotes = Quotes(student.instances.values(), first.instruction)
         self.parent = Tried(first, student.parent, PARENT)
         """What the search began with; asked with its own text."""
         self._by_candidate[first] = self._by_text[student.parent.text] = self.parent
@@ -261,6 +263,8 @@ class Book:
         refused = ""
         try:
             prompt = prompt_of(candidate, self.student.parent)
+            quoted = self._quotes.of(candidate.instruction)
+            prompt = replace(prompt, conversations=prompt.conversations | quoted)
             if prompt.text not in self._by_text:
                 self.student.check_prompt(prompt)
         except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from llmclf.classifiers.seeing import fenced_off
@@ -11,9 +12,11 @@ from llmclf.errors import ConfigError
 from llmclf.judges.wording import CASE, FILLED as OF_JUDGES
 from llmclf.optimization.values import Candidate, Demonstration
 from llmclf.render import Prompt, escaped
-from llmclf.render.prompt import restricted
+from llmclf.render.prompt import PLACEHOLDER, restricted
 from llmclf.store.texts import storable
 
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows: nobody sees them in a file."""
 _EXAMPLES = re.compile(r"(?<!\\)\{\{\s*examples\s*\}\}")
 _NEEDED = (
     (("labels", "label_names"), "Labels:\n"),
@@ -76,6 +79,8 @@ def prompt_of(candidate: Candidate, parent: Prompt, name: str = "") -> Prompt:
 
 
 def _mended(instruction: str, before: str, parent: Prompt) -> str:
+    if instruction != before:
+        instruction = _UNSEEN.sub("", _once(instruction, before))
     filled = (OF_JUDGES if _data(parent) == CASE else OF_CLASSIFIERS) - {_data(parent)}
     mended = restricted(_normal(instruction).strip(), filled)
     has, had = Prompt("", mended).placeholders, Prompt("", before).placeholders
@@ -84,6 +89,18 @@ def _mended(instruction: str, before: str, parent: Prompt) -> str:
         if lost and not has.intersection(names):
             mended = f"{mended}\n\n{head}{{{{{lost[0]}}}}}"
     return mended.strip()
+
+
+def _once(instruction: str, before: str) -> str:
+    """No placeholder acts more often than it did before, or once: each is filled with pages of words."""
+    counts = Counter[str]()
+    had = Counter(PLACEHOLDER.findall(before))
+
+    def kept(match: re.Match[str]) -> str:
+        counts[match[1]] += 1
+        return match[0] if counts[match[1]] <= max(1, had[match[1]]) else f"\\{match[0]}"
+
+    return PLACEHOLDER.sub(kept, instruction)
 
 
 def _with_block(instruction: str, block: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Any
 
 from llmclf.evaluation.comparison import Comparison
 from llmclf.optimization.book import Book, Tried
-from llmclf.optimization.candidate import prompt_of
 from llmclf.optimization.result import Row
 from llmclf.render import Prompt
 from llmclf.render.tables import usd_text
@@ -19,9 +19,9 @@ def chosen(book: Book) -> Tried | None:
     return None if best is book.parent else best
 
 
-def named(tried: Tried, parent: Prompt, name: str) -> Prompt:
+def named(tried: Tried, name: str) -> Prompt:
     """The candidate's prompt under the name it is written by, with the items that it shows."""
-    return prompt_of(tried.candidate, parent, name)
+    return replace(tried.prompt, name=name)
 
 
 def rows_of(book: Book) -> tuple[Row, ...]:

@@ -138,7 +138,7 @@ class ClassifierStudent(Student):
             if made is None:
                 made = self.classifier.with_prompt(replace(prompt, shown=frozenset()), model)
                 self._asked[prompt.sha256, model] = made
-                if not prompt.shown:  # what it shows are words of conversations, and `store forget` reads no prompts
+                if not prompt.conversations:  # whose words stand in it: `store forget` reads no prompts
                     made.runtime.store.put_prompt(prompt.name, prompt.sha256, prompt.text)
         return made
 
@@ -163,6 +163,7 @@ class ClassifierStudent(Student):
                 example.weight,
                 group,
                 facts_of(example, sent, self.task, partial(self._redacted, key)),
+                example.conversation_id,
             )
 
     def _check_shown(self) -> None:

@@ -143,7 +143,7 @@ class JudgeStudent(Student):
                     model_settings=judge.model_settings,
                 )
                 self._asked[prompt.text, model] = made
-                if not prompt.shown:  # what it shows are words of conversations, and `store forget` reads no prompts
+                if not prompt.conversations:  # whose words stand in it: `store forget` reads no prompts
                     made.runtime.store.put_prompt(prompt.name, prompt.sha256, prompt.text)
         return made
 
@@ -164,6 +164,7 @@ class JudgeStudent(Student):
             weight,
             case.own_group,
             self._facts(one, label, known),
+            case.conversation_id,
         )
 
     def _facts(self, one: LabelledCase, label: str, sent: Conversation | None) -> Facts:

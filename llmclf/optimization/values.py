@@ -46,6 +46,8 @@ class Instance:
     group: str = ""
     """Never parted; empty: the instance alone."""
     facts: Facts = Facts()
+    conversation_id: str = ""
+    """Whose words these are; empty: `key` says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from llmclf.render.provenance import read_provenance
 
 _NAME = r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}"
 _HEADING = r"=== (?:system|user) ===[^\S\n]*$"
-_PLACEHOLDER = re.compile(rf"(?<!\\){_NAME}")
+PLACEHOLDER = re.compile(rf"(?<!\\){_NAME}")
+"""A placeholder that acts: its name in double braces."""
 _PART = re.compile(r"^=== (system|user) ===\s*$", re.MULTILINE)
 _ACTS = re.compile(rf"(?={_NAME})|^(?=\\*{_HEADING})", re.MULTILINE)
 """The places where a backslash makes literal what follows."""
@@ -58,7 +59,7 @@ class Prompt:
     @cached_property
     def placeholders(self) -> frozenset[str]:
         """The names in double braces, but for literal ones."""
-        return frozenset(_PLACEHOLDER.findall(self.text))
+        return frozenset(PLACEHOLDER.findall(self.text))
 
     def fill(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
         """(role, text) of each part with every placeholder replaced.
@@ -102,7 +103,7 @@ def escaped(text: str) -> str:
 
 def restricted(template: str, names: Collection[str]) -> str:
     """`template` in which no placeholder acts but `names`, and no line opens a part: all others are literal."""
-    only = _PLACEHOLDER.sub(lambda match: match[0] if match[1] in names else "\\" + match[0], template)
+    only = PLACEHOLDER.sub(lambda match: match[0] if match[1] in names else "\\" + match[0], template)
     return _HEADED.sub(r"\\", only)
 
 

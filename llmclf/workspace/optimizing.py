@@ -127,8 +127,8 @@ class _Execution:
                 return self._made("not decided", sentence, stopped=stopped)
             sentence = "Not better: no better candidate on validation, so none was tested; the old prompt stays."
             return self._made("not better", sentence, stopped=stopped)
-        prompt = named(best, parent, self.inputs.file.prompt)
-        if not prompt.shown:  # what it shows are words of conversations, which `store forget` could not reach
+        prompt = named(best, self.inputs.file.prompt)
+        if not prompt.conversations:  # whose words stand in it: `store forget` could not reach them
             self.runtime.store.put_prompt(prompt.name, prompt.sha256, prompt.text)
         why = self._tested(best.origin, prompt)
         if why:
@@ -247,7 +247,11 @@ class _Execution:
                 "single one. Label a new sample for the last word."
             )
         if prompt is not None and path is None:
-            kept = "it shows conversations, so it is not kept" if prompt.shown else f"the store has it as {prompt.id}"
+            kept = (
+                "it shows conversations, so it is not kept"
+                if prompt.conversations
+                else f"the store has it as {prompt.id}"
+            )
             notes.append(f"The candidate ({best.origin if best else ''}) was not written; {kept}.")
         return Optimization(
             inputs.name,
@@ -294,7 +298,7 @@ class _Execution:
         parent = inputs.student.parent
         best = chosen(self.book)
         assert best is not None
-        prompt = named(best, parent, file.prompt)
+        prompt = named(best, file.prompt)
         test = {key: value for key, value in comparison.to_dict().items() if key in _OF_TEST}
         return {
             "parent": parent.id,

@@ -139,9 +139,14 @@ def _blocks(texts: Sequence[str]) -> Iterator[tuple[list[int], Hashes, Indices, 
         yield indices, np.concatenate(parts), np.cumsum([0, *lengths[:-1]]), lengths
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case and without punctuation; where a script has no spaces, its characters."""
+    return _WORD.findall(text.lower())
+
+
 def _shingles(text: str, known: dict[str, int]) -> Hashes:
     """A hash for every three words in a row; fewer words make one shingle."""
-    codes = np.array([_word_code(word, known) for word in _WORD.findall(text.lower())], dtype=np.uint64)
+    codes = np.array([_word_code(word, known) for word in words_of(text)], dtype=np.uint64)
     width = min(3, len(codes))
     if not width:
         return codes
