@@ -348,13 +348,15 @@ def test_an_evaluation_says_how_many_items_the_prompt_was_chosen_by(
     )
     evaluation, _ = evaluate_classifier("explained", renamed, runtime=runtime)
     assert not any("optimize" in note for note in evaluation.notes)
-    said = {"format": "llmclf-prompt", "version": 1, "learned_from": known}
+    said = {"format": "llmclf-prompt", "version": 1, "learned_from": known, "shown": ["new-c4"]}
     (folder / "prompts/ask.json").write_text(json.dumps(said))
     evaluation, _ = evaluate_classifier("explained", renamed, runtime=runtime)
-    said_of_it = "3 of 5 items were used to optimize the prompt (train or validation)"
-    assert evaluation.notes[0].startswith(said_of_it)
+    said_of_it = "3 of 4 items were used to optimize the prompt (train or validation)"
+    assert evaluation.notes[0].startswith("1 item that the prompt shows") and evaluation.n == 4
+    assert evaluation.notes[1].startswith(said_of_it)
     write_dataset(write, conversations(), "items")
     write("prompts/other.txt", PROMPT)
     other = write_classifier(folder, "explained", "other", suffix="_other")
     found = compare_sides(sides_of("explained", other, runtime, dataset="items"), runtime)
+    said_of_it = said_of_it.replace("3 of 4", "3 of 5")
     assert [note[: len(said_of_it) + 3] for note in found.notes if "optimize" in note] == [f"A: {said_of_it}"]

@@ -152,7 +152,12 @@ class LlmClassifier(Classifier):
         shown = {str(item) for item, _, _ in self.shots_} | self.prompt.shown
         both = sorted(shown.intersection(str(item) for item in items)) if shown else []
         if both:
-            raise DataError("items that the prompt shows as examples can't be evaluated", where=self.name, got=both[:5])
+            raise DataError(
+                "items that the prompt shows as examples can't be evaluated",
+                where=self.name,
+                got=both[:5],
+                fix="leave them out: their labels stand in the prompt",
+            )
         if self.shots and not self.shots_:
             raise ConfigError(
                 "the examples to show were not chosen yet", where=self.name, fix="call fit(dataset) first"

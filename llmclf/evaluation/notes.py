@@ -40,17 +40,19 @@ def about_data(sources: Mapping[str, int], simulated: bool, n: int, n_groups: in
     return notes
 
 
-def about_prompt(dataset: Dataset, learned_from: frozenset[str]) -> list[str]:
-    """How many of the items the prompt was optimized by, from their `item_hash`."""
-    if not learned_from:
-        return []
-    own = [item_hash(dataset.conversation(each), each.turn) in learned_from for each in dataset.examples]
-    if not any(own):
-        return []
-    return [
-        f"{sum(own)} of {counted(len(own), 'item')} were used to optimize the prompt (train or validation): the "
-        "figures are flattering. Ask items that it has not seen."
-    ]
+def about_prompt(dataset: Dataset, learned_from: frozenset[str], shown: int = 0) -> list[str]:
+    """How many items were left out as the prompt shows them; how many of the rest it was optimized by (`item_hash`)."""
+    said = []
+    if shown:
+        said.append(f"{counted(shown, 'item')} that the prompt shows as examples: left out, as it has their labels.")
+    asked = dataset.examples if learned_from else ()
+    own = [item_hash(dataset.conversation(each), each.turn) in learned_from for each in asked]
+    if any(own):
+        said.append(
+            f"{sum(own)} of {counted(len(own), 'item')} were used to optimize the prompt (train or validation): the "
+            "figures are flattering. Ask items that it has not seen."
+        )
+    return said
 
 
 def about_design(why_not: str, costs: Costs, prevalence: Estimate, unanswered: int) -> list[str]:

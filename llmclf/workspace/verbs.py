@@ -118,7 +118,11 @@ def evaluate_classifier(
     task = load_task(file.task, runtime.workspace)
     labelled = labelled_items(dataset, task, max_items, seed)
     classifier = make_classifier(found.name, file, task, runtime, runtime.workspace)
+    shown = 0
     if isinstance(classifier, LlmClassifier):
+        everything, hidden = len(labelled), classifier.prompt.shown
+        labelled = labelled.where(lambda example: str(example.item) not in hidden) if hidden else labelled
+        shown = everything - len(labelled)
         runtime.tell_simulator(labelled, task)
         classifier.check()
     learns = isinstance(file, ProbeFile)
@@ -158,7 +162,7 @@ def evaluate_classifier(
             predictions, labelled, task, costs=costs, beta=beta, review_share=review_share
         )
         if isinstance(classifier, LlmClassifier):
-            known = about_prompt(labelled, classifier.prompt.learned_from)
+            known = about_prompt(labelled, classifier.prompt.learned_from, shown)
             evaluation = replace(evaluation, notes=(*known, *evaluation.notes))
     _finish(runtime, run_id, predictions, evaluation.to_dict())
     return evaluation, run_id
