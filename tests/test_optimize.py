@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_optimize import Vendor, folder
-from wire import Received, Reply, Wire, chat
+from test_cli_optimize import SAYS, Vendor, change, folder
+from wire import Received, Reply, Wire, chat, failure
 
 import llmclf
 from llmclf.config import OptimizationFile, files
@@ -210,3 +210,76 @@ def test_one_run_at_a_time(wire: Wire, folder: Path) -> None:
         with pytest.raises(ConfigError, match="running already"):
             optimized(folder, 1.0)
     assert not wire.received
+
+
+def test_a_vendor_that_answers_nothing_ends_it_at_the_parent(wire: Wire, folder: Path) -> None:
+    """No search is paid for, and the result says what became of the answers."""
+    wire.default = lambda request: Reply(status=401, body=b'{"error": {"message": "no"}}')
+    found = optimized(folder)
+    assert found.verdict == "not decided" and "20 of 20 answers failed (authentication 20)" in found.sentence
+    assert len(wire.received) == 20 and len(found.candidates) == 1
+
+
+def test_what_a_written_instruction_quotes_can_be_forgotten(wire: Wire, folder: Path) -> None:
+    """Calls about other conversations lose its words, no prompt of the store has them, and the file is named."""
+    from llmclf.workspace.forgetting import forget
+
+    rows = (folder / "configs/datasets/parcels/c.jsonl").read_text(encoding="utf-8").splitlines()
+    words = json.loads(rows[0])["turns"][0]["text"]
+    change(folder, '"labeled-few-shot"', '"gepa"')
+    path = folder / "configs/optimizations/shots.toml"
+    text = path.read_text(encoding="utf-8").replace("candidates = 1", "max_metric_calls = 60")
+    text = text.replace("demonstrations = 3", "demonstrations = 0").replace(
+        "_usd = 5.0", "_usd = 5.0\nreflection_usd = 1.0"
+    )
+    path.write_text(f'{text}\n[reflection]\nmodel = "wire/x"\nmax_output_tokens = 200\n', encoding="utf-8")
+
+    def answer(request: Received) -> Reply:
+        if "Feedback" in request.body.decode():
+            return chat(json.dumps({"instruction": f"{{{{labels}}}} {{{{answer_format}}}} Flag such as: {words}"}))
+        system, asked = (message["content"] for message in request.json["messages"])
+        return chat("A" if SAYS["refused"] in asked and words in system else "C")
+
+    wire.default = answer
+    found = optimized(folder)
+    assert found.verdict == "better" and "c000" in found.prompt.conversations
+    holding = "SELECT 1 FROM call_texts WHERE instr(request, ?) UNION ALL SELECT 1 FROM prompts WHERE instr(text, ?)"
+    with Store(folder / "llmclf.db") as store:
+        assert store.query(holding, [words, words])
+        assert forget("c000", store, folder).prompts == (found.written,)
+        assert not store.query(holding, [words, words])
+
+
+def test_what_can_not_be_written_is_known_before_it_is_paid(wire: Wire, folder: Path) -> None:
+    """A prompt below a file, or through a link out of the workspace; what a killed run left alone is no hindrance."""
+    (folder / "elsewhere").mkdir()
+    (folder / "prompts/link").symlink_to(folder / "elsewhere")
+    for name in ("person/v1.txt/x", "link/x"):
+        change(folder, '"person/shots"', f'"{name}"', name="other")
+        with pytest.raises(ConfigError, match=r"can't be written|leads out"):
+            optimized(folder, name="other")
+    assert not wire.received
+    Vendor(wire)
+    beside = folder / "prompts/person/shots.json"
+    beside.write_text(json.dumps({"format": "llmclf-prompt", "version": 1, "shown": ["c1"]}), encoding="utf-8")
+    assert optimized(folder).verdict == "better"
+
+
+def test_a_failed_answer_is_told(wire: Wire, folder: Path) -> None:
+    """A few failures decide as ever, and stand in the notes."""
+    vendor = Vendor(wire)
+    wire.default = lambda request: (
+        failure(401) if SAYS["handed_over"] in request.json["messages"][-1]["content"] else vendor.answer(request)
+    )
+    found = optimized(folder)
+    assert found.verdict == "better" and all(row.failed for row in found.candidates)
+    for prompt in (found.parent_prompt, found.prompt):
+        assert f"On test with {prompt.id}, 38 of 167 answers failed (authentication 38)." in found.notes
+
+
+def test_a_bill_above_its_worst_case(wire: Wire, folder: Path) -> None:
+    """No cap is to be raised: it says what to look at."""
+    wire.default = chat("C", usage={"prompt_tokens": 100_000, "completion_tokens": 20, "total_tokens": 100_020})
+    found = optimized(folder)
+    assert found.verdict == "not decided" and "above its worst case" in found.sentence
+    assert "the model's price is right" in found.sentence and "raise it" not in found.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import threading
@@ -354,7 +355,8 @@ def test_what_cannot_be_used_is_said_before_anything() -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where optuna is not installed, the problem says what to install."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: found(name) if name == "dspy" else None)
     assert "pip install 'llmclf[optimize]'" in " ".join(check_optimizer(file_of("MIPROv2", **REFLECTION)))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from llmclf.errors import ConfigError
@@ -144,6 +145,8 @@ class Book:
         self._lock = threading.RLock()
         self._by_candidate: dict[Candidate, Tried] = {}
         self._by_text: dict[str, Tried] = {}
+        self._calls = 0
+        self._call_ended = threading.Condition()
         self._again: dict[tuple[str, str, int, float | None], Answered] = {}
         self._numbers: dict[str, int] = {}
         self._whole: set[str] = set()
@@ -184,8 +187,9 @@ class Book:
             return known
         answered = self._refusal(tried)
         if answered is None:
-            self.check_limit()
-            answered = self.student.ask(tried.prompt, key, repeat=repeat, temperature=temperature)
+            with self._under_way():
+                self.check_limit()
+                answered = self.student.ask(tried.prompt, key, repeat=repeat, temperature=temperature)
         self._stop_without_money(answered)
         with self._lock:
             answered = tried.answered.setdefault(key, answered) if first else self._again.setdefault(name, answered)
@@ -214,6 +218,23 @@ class Book:
             for answered in answers:
                 self._stop_without_money(answered)
         return tried
+
+    def end(self, seconds: float) -> None:
+        """Asks nothing more, and waits (at most so long) for what was asked: an answer that is paid for is kept."""
+        self.limit = lambda: "the search has ended"
+        with self._call_ended:
+            self._call_ended.wait_for(lambda: not self._calls, seconds)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        with self._call_ended:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._call_ended:
+                self._calls -= 1
+                self._call_ended.notify_all()
 
     def check_limit(self) -> None:
         """Raises Stopped where `limit` says so."""

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from llmclf.errors import RETRYABLE_KINDS
 from llmclf.evaluation.comparison import Comparison
 from llmclf.optimization.book import Book, Tried
 from llmclf.optimization.result import Row
 from llmclf.render import Prompt
 from llmclf.render.tables import usd_text
+from llmclf.types import ErrorInfo
+
+_OF_THE_VENDOR = RETRYABLE_KINDS | {"authentication", "bad_request", "not_found"}
+"""Failures that lie in how a model is reached, not in what it is asked: the next item fails in the same way."""
 
 
 def chosen(book: Book) -> Tried | None:
@@ -35,6 +42,21 @@ def difference(old: Prompt, new: Prompt) -> str:
     """Unified, line by line; empty where they are the same."""
     lines = difflib.unified_diff(old.text.splitlines(), new.text.splitlines(), old.name, new.name, lineterm="", n=2)
     return "\n".join(lines)
+
+
+def failures(errors: Sequence[ErrorInfo | None]) -> str:
+    """`3 of 40 answers failed (timeout 2, refused 1)`, by kind; empty where none failed."""
+    kinds = Counter(error.kind for error in errors if error is not None)
+    if not kinds:
+        return ""
+    by_kind = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+    return f"{kinds.total()} of {len(errors)} answers failed ({by_kind})"
+
+
+def is_hopeless(errors: Sequence[ErrorInfo | None]) -> bool:
+    """Whether all failed alike, in a way that does not hang on the item: asking about more would fail as well."""
+    kinds = {None if error is None else error.kind for error in errors}
+    return len(kinds) == 1 and kinds <= _OF_THE_VENDOR
 
 
 def kept_open(comparison: Any) -> str:

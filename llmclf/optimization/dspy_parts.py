@@ -20,7 +20,7 @@ logger = logging.getLogger("llmclf.optimization")
 _ONE_AT_A_TIME = threading.RLock()
 _SILENT = logging.CRITICAL + 1
 _NOISY = ("dspy", "gepa", "optuna")
-"""Their lines quote conversations and answers, also as errors."""
+"""Their lines quote conversations and answers, also as errors: threads of ours that outlive a search write none."""
 
 
 @cache
@@ -42,6 +42,9 @@ def load_dspy() -> Any:
             f"dspy, which compiles prompts, can't be imported: {error}",
             fix="pip install dspy-ai; serving a prompt that is compiled needs none of it",
         ) from None
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _NOISY:
+            logging.getLogger(name).addFilter(lambda record: not _is_of_dspy())
     return SimpleNamespace(dspy=dspy, lm15=lm15, teleprompt=dspy.teleprompt, Adapter=Adapter)
 
 

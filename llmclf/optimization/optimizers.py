@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ def check_optimizer(file: OptimizationFile, labels: int = 0) -> list[str]:
     """
     name = canonical(file.optimizer)
     problems = []
+    if importlib.util.find_spec("dspy") is None:
+        return ["dspy, which compiles prompts, is not installed: pip install dspy-ai"]
     if 0 < file.demonstrations < labels:
         problems.append(f"`demonstrations` must leave room for one of each of the {labels} labels, or be 0")
     if name not in _DEFAULTS:

@@ -41,6 +41,7 @@ class Row:
     demonstrations: int
     input_tokens: float
     failed: int
+    """Answers on validation that failed."""
     refused: str = ""
     """Why it can't be a prompt."""
 
@@ -138,31 +139,33 @@ class Optimization(Shown):
         return f"{html_table(self._table())}{test}{f'<pre>{escape(self.diff)}</pre>' if self.diff else ''}"
 
     def _table(self) -> TableText:
-        rows = tuple(
+        some_failed = any(row.failed for row in self.candidates)
+        rows: tuple[tuple[str, ...], ...] = tuple(
             (
                 row.origin,
                 "?" if row.loss is None else f"{row.loss:,.4g}",
                 "?" if row.recall is None else f"{row.recall:.0%}",
                 f"{row.input_tokens:,.0f}",
                 str(row.demonstrations),
+                *([str(row.failed)] if some_failed else []),
             )
             for row in self.candidates
         )
         if self.nothing_loss is not None:
-            rows += (("(flag nothing)", f"{self.nothing_loss:,.4g}", "0%", "", ""),)
+            rows += (("(flag nothing)", f"{self.nothing_loss:,.4g}", "0%", "", "", *([""] if some_failed else [])),)
         tried = counted(len(self.candidates), "candidate")
         said = " ".join(each for each in (self.sentence, self.next_step) if each)
         title = f"{said}\n{self.subject}, optimized by {self.optimizer}: {tried}"
-        heads = ("candidate", self.unit, "recall", "tokens", "shown")
+        heads = ("candidate", self.unit, "recall", "tokens", "shown", *(["failed"] if some_failed else []))
         spent = [
             f"{name}: {usd_text(one.usd)} spent of {usd_text(one.budget_usd)}, over all runs of it{_open(one)}"
             for name, one in self.spend.items()
         ]
-        early = [f"The search ended early: {self.stopped}"] if self.stopped else []
+        early = [f"The search ended early: {self.stopped}"] if self.stopped and self.stopped not in said else []
         flattering = ["Figures above are of validation, by which candidates were chosen: the best one's flatter it."]
         models = self._models()
         notes = (*flattering, *models, *spent, *early, *self.notes)
-        return TableText(title, heads, rows, notes, ("SIMULATED",) if self.simulated else (), right=(1, 2, 3, 4))
+        return TableText(title, heads, rows, notes, ("SIMULATED",) if self.simulated else (), right=(1, 2, 3, 4, 5))
 
     @property
     def next_step(self) -> str:

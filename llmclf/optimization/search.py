@@ -17,6 +17,8 @@ from llmclf.optimization.reflection import check_prompt
 from llmclf.optimization.values import Student
 from llmclf.render import Prompt, load_prompt
 
+_END_SECONDS = 150.0  # more than a call may take, retries included
+
 
 def search(
     file: OptimizationFile,
@@ -55,16 +57,18 @@ def search(
             book.ask_part(book.parent.candidate, "validation")
             compile_with(desk, asked, prompt)
         except Stopped as stopped:
-            if desk.failure is not None:
-                raise desk.failure from None
-            why = stopped.why
+            why, failure = stopped.why, desk.failure
         except LlmclfError as error:
-            if len(book.complete()) < 2:  # nothing was found that would be worth keeping
-                raise
-            why = error.message
+            worthless = len(book.complete()) < 2  # nothing was found that would be worth keeping
+            why, failure = error.message, error if worthless else None
+        else:
+            failure = None
         finally:
             desk.end()
             book.on_step = None
+        book.end(_END_SECONDS)  # threads that dspy leaves behind may still be asking
+    if failure is not None:
+        raise failure from None
     return why
 
 

@@ -17,7 +17,7 @@ from llmclf.evaluation.comparison import compare
 from llmclf.llm.model import Model
 from llmclf.llm.runtime import Runtime
 from llmclf.optimization.book import PARENT, Book, Step, Tried
-from llmclf.optimization.choice import chosen, difference, kept_open, named, rows_of
+from llmclf.optimization.choice import chosen, difference, failures, is_hopeless, kept_open, named, rows_of
 from llmclf.optimization.classifier_student import ClassifierStudent
 from llmclf.optimization.result import Optimization, Spend
 from llmclf.optimization.search import search
@@ -33,6 +33,8 @@ from llmclf.workspace.verbs import booked_on
 
 _SECONDS = 1.0  # between two looks at what was spent, for those who wait
 _AGAIN = "raise it and run again: what is done is kept"
+_OVERRUN = "see that the model's price is right, or ask the vendor, before you run again: what is done is kept"
+_FIRST = 20  # answers of a test; where all of them fail alike, the others are not asked for
 
 
 def optimize(name: str | Path, *, runtime: Runtime, on_step: Callable[[Step], None] | None = None) -> Optimization:
@@ -92,6 +94,7 @@ class _Execution:
         self.run_id = ""
         self.git_sha = git_sha(runtime.workspace or Path())
         self.answers: dict[str, Predictions] = {}
+        self.failures: list[str] = []
         self._said_spend: tuple[float, Mapping[str, Spend]] = (-_SECONDS, {})
 
     def run(self) -> Optimization:
@@ -167,13 +170,24 @@ class _Execution:
             self._tell(self.book.step(origin, "test", at, len(keys)))
 
         self._tell(self.book.step(origin, "test", 0, len(keys)))
-        if isinstance(student, ClassifierStudent):
-            self.answers[prompt.text] = student.predictions(prompt, keys, done)
-            errors = list(self.answers[prompt.text].column("error"))
-        else:
-            errors = [one.error for one in student.ask_all(prompt, keys, done)]
+        errors: list[ErrorInfo | None] = []
+        for some in filter(None, (keys[:_FIRST], keys[_FIRST:])):
+            if isinstance(student, ClassifierStudent):
+                found = student.predictions(prompt, some, done)
+                self.answers[prompt.text] = Predictions([*self.answers.get(prompt.text, ()), *found])
+                errors += found.column("error")
+            else:
+                errors += [one.error for one in student.ask_all(prompt, some, done)]
+            if is_hopeless(errors):
+                break
         why = cap_reached(errors)
-        return f"{why.split(';')[0]}; {_AGAIN}." if why else ""
+        if why:
+            return f"{why}; {_OVERRUN}." if "above its worst case" in why else f"{why.split(';')[0]}; {_AGAIN}."
+        said = failures(errors)
+        if 2 * sum(error is not None for error in errors) > len(errors):
+            return f"{said}."
+        self.failures += [f"On test with {prompt.id}, {said}."] if said else []
+        return ""
 
     def _tell(self, step: Step) -> None:
         """Hands the step on, with what was spent: that is asked of the store once in a second, not for each answer."""
@@ -234,7 +248,7 @@ class _Execution:
         path: Path | None = None,
     ) -> Optimization:
         inputs, counts = self.inputs, self.book.reflection
-        notes = list(inputs.notes)
+        notes = [*inputs.notes, *self.failures]
         if inputs.simulated:
             notes.append("The answers are simulated: no model was asked, and the figures say nothing about one.")
         if counts.trouble and counts.trouble.lower() not in sentence.lower():
