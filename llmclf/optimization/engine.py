@@ -114,10 +114,6 @@ class RuntimeEngine:
             usage=lm15.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens),
         )
 
-    def stream(self, request: Any) -> Any:
-        """Never used here: nothing streams while a prompt is compiled."""
-        raise NotImplementedError("answers are not streamed while a prompt is compiled")
-
     def close(self) -> None:
         """Nothing to close: the Runtime is its user's."""
 
